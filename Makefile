@@ -1,0 +1,46 @@
+# Each target works in a fresh clone: .venv is made and filled under constraints.txt when needed.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+TEST_DEPS := $(shell sed -n 's/^test = \[\(.*\)\]/\1/p;s/^lint = \[\(.*\)\]/\1/p;s/^notebooks = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+# One worker a core; work stealing keeps the long property tests from ending last.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+
+.PHONY: venv demo test test-full check bench clean help
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo-installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -e '.[demo]'
+	@touch $@
+
+.venv/test-installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -e '.[all]' $(TEST_DEPS)
+	@touch $@
+
+venv: .venv/test-installed ## everything a developer needs, in .venv
+
+demo: .venv/demo-installed ## train on real digits with 20 parties, plain and secure, and write a report
+	$(BIN)/securefl demo
+
+check: .venv/test-installed ## lint, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## what continuous integration runs first
+	HYPOTHESIS_PROFILE=ci $(PYTEST) -m "not heavy"
+
+test-full: .venv/test-installed ## the heavy scenarios
+	HYPOTHESIS_PROFILE=nightly $(PYTEST) -m heavy
+
+bench: .venv/test-installed ## every benchmark under benchmarks/
+	for script in benchmarks/*/*.py; do $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

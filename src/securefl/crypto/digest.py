@@ -1,0 +1,77 @@
+"""SHA-256 over unambiguous, labelled fields, and comparison in constant time."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Final, TypeAlias
+
+Field: TypeAlias = bytes | bytearray | memoryview | int | str
+
+DIGEST_BYTES: Final = 32
+CHECKSUM_BYTES: Final = 16
+_DOMAIN: Final = "securefl/v1/"
+
+
+def sha256(*parts: bytes | bytearray | memoryview) -> bytes:
+    """Return the bare SHA-256 of the concatenated parts; for constructions that bring their own framing (Merkle trees).
+
+    Source: FIPS 180-4, section 6.2.
+    """
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(part)
+    return state.digest()
+
+
+def digest(label: str, *fields: Field) -> bytes:
+    """Return the 32-byte SHA-256 of a label and fields, each preceded by its length in bytes as u64 big-endian.
+
+    The label is prefixed with "securefl/v1/" and fixes number and types of the fields. Integers become 8 bytes
+    big-endian, text UTF-8; buffers are hashed where they lie.
+
+    Args:
+        label: what is hashed, one name for each use.
+        fields: bytes-like, integers in 0..2^64-1, or text.
+
+    Raises:
+        ValueError: an integer does not fit in 8 unsigned bytes.
+    """
+    parts: list[bytes | bytearray | memoryview] = []
+    for field in (_DOMAIN + label, *fields):
+        encoded = _encode(field)
+        parts += (memoryview(encoded).nbytes.to_bytes(8, "big"), encoded)
+    return sha256(*parts)
+
+
+def checksum(label: str, *fields: Field) -> bytes:
+    """Return the first 16 bytes of `digest`: a guard against accidents, no authentication.
+
+    Raises:
+        ValueError: an integer does not fit in 8 unsigned bytes.
+    """
+    return digest(label, *fields)[:CHECKSUM_BYTES]
+
+
+def equal(a: bytes, b: bytes) -> bool:
+    """Return whether two byte strings are equal, in a time that depends on their lengths only."""
+    return hmac.compare_digest(a, b)
+
+
+def u32(i: int) -> bytes:
+    """Return an integer in 0..2^32-1 as 4 bytes big-endian: a party's index on the roster.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    if not 0 <= i < 1 << 32:
+        raise ValueError(f"{i} is no 32-bit unsigned integer: needs 0..2^32-1")
+    return i.to_bytes(4, "big")
+
+
+def _encode(field: Field) -> bytes | bytearray | memoryview:
+    if isinstance(field, int):
+        if not 0 <= field < 1 << 64:
+            raise ValueError(f"{field} cannot be hashed as a 64-bit unsigned integer: needs 0..2^64-1")
+        return field.to_bytes(8, "big")
+    return field.encode() if isinstance(field, str) else field

@@ -1,0 +1,45 @@
+"""A minimal core for federated learning: pieces that compose, with aggregation in the clear or secure.
+
+It is made for simulations, demonstrations and tests of the protocols. Real deployments run on Flower.
+"""
+
+from __future__ import annotations
+
+from securefl.federated.aggregators import Aggregator, PlainAverage, RoundOutcome, SecureAverage
+from securefl.federated.algorithms import Algorithm, FedAvg, LocalUpdate
+from securefl.federated.datasets import DATASETS, Dataset, breast_cancer, digits
+from securefl.federated.dropouts import DropoutSchedule, counted
+from securefl.federated.federation import Federation
+from securefl.federated.history import History, RoundRecord
+from securefl.federated.models import Model, Params, SoftmaxRegression
+from securefl.federated.optimizers import Averaging, ServerOptimizer
+from securefl.federated.partition import dirichlet, iid, summary
+from securefl.federated.planning import plan_for
+
+__all__ = [
+    "DATASETS",
+    "Aggregator",
+    "Algorithm",
+    "Averaging",
+    "Dataset",
+    "DropoutSchedule",
+    "FedAvg",
+    "Federation",
+    "History",
+    "LocalUpdate",
+    "Model",
+    "Params",
+    "PlainAverage",
+    "RoundOutcome",
+    "RoundRecord",
+    "SecureAverage",
+    "ServerOptimizer",
+    "SoftmaxRegression",
+    "breast_cancer",
+    "counted",
+    "digits",
+    "dirichlet",
+    "iid",
+    "plan_for",
+    "summary",
+]

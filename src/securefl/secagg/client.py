@@ -1,0 +1,232 @@
+"""A party's side of one round: it walks the state table, and each step's own module does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from securefl.crypto.random import OS, RandomSource
+from securefl.crypto.secret import Redacted
+from securefl.crypto.signing import SigningKey
+from securefl.errors import LocalProtocolError, RemoteProtocolError, SecureFLError
+from securefl.secagg.advertise import Advertised, advertise
+from securefl.secagg.consistency import accept_survivors, sign_survivors
+from securefl.secagg.context import pre_context
+from securefl.secagg.masked_input import Holder, accept_ciphertexts, check_vector, mask_vector
+from securefl.secagg.share_keys import Dealer, KeyList, accept_roster, share_secrets
+from securefl.secagg.states import STEP_OF, ClientState, client_next
+from securefl.secagg.unmask import accept_unmask, answer
+from securefl.types import SERVER, RoundContext, Step, Words
+from securefl.wire import bitmap, codec
+from securefl.wire.envelope import SERVER_INDEX, Envelope, body_limit, check_seal, seal
+from securefl.wire.messages import Ciphertexts, Consistency, Kind, Message, Roster, Survivors, Unmask
+
+MessageT = TypeVar("MessageT", bound=Message)
+T = TypeVar("T")
+
+
+def _there(value: T | None) -> T:
+    """A value that the state table guarantees to be there."""
+    if value is None:
+        raise LocalProtocolError("the round is over for this party", remedy="start a new round")
+    return value
+
+
+class ClientRound(Redacted):
+    """One party in one round.
+
+    Args:
+        context: the round as this party knows it; its model digest is learned from the key list.
+        party: this party's index on the roster.
+        names: party names by index.
+        identity: this party's signing key; needed under an active server.
+        verify_keys: everybody's identity keys by index, from this party's own disk; needed under an active server.
+        admit: called with the round and the number of parties that advertised, before anything is dealt; raises to leave.
+        random: the source of keys, seeds and nonces.
+
+    Raises:
+        LocalProtocolError: no identity or no identity keys under an active server.
+    """
+
+    def __init__(
+        self,
+        context: RoundContext,
+        party: int,
+        *,
+        names: Sequence[str],
+        identity: SigningKey | None = None,
+        verify_keys: Sequence[bytes] | None = None,
+        admit: Callable[[RoundContext, int], None] | None = None,
+        random: RandomSource = OS,
+    ) -> None:
+        if context.active and (identity is None or verify_keys is None):
+            raise LocalProtocolError(
+                "an active server needs signed identities, this party has no key or no roster of keys",
+                remedy="make a key with `securefl keygen` and a roster with `securefl roster`",
+            )
+        self.context = context
+        self.state = ClientState.START
+        self._party = party
+        self._names = tuple(names)
+        self._identity = identity if context.active else None
+        self._verify_keys = verify_keys if context.active else None
+        self._admit = admit
+        self._random = random
+        self._ctx0 = pre_context(context)
+        self._advertised: Advertised | None = None
+        self._keys: KeyList | None = None
+        self._dealer: Dealer | None = None
+        self._holder: Holder | None = None
+        self._signed: frozenset[int] | None = None
+
+    @property
+    def attending(self) -> int:
+        """How many parties advertised keys; 0 before the key list is accepted."""
+        return len(self._keys.entries) if self._keys else 0
+
+    @property
+    def model_digest(self) -> bytes:
+        """The digest of the model that the server says this round starts from; known once the key list is."""
+        return self.context.model_digest
+
+    def advertise(self) -> bytes:
+        """R0: make the round's keys and publish them."""
+        following = client_next(self.context.server, self.state, Kind.ADVERTISE)
+        self._advertised, message = advertise(self._ctx0, self._party, identity=self._identity, random=self._random)
+        self.state = following
+        return self._seal(Kind.ADVERTISE, message, self._ctx0)
+
+    def receive(self, envelope: Envelope) -> list[bytes]:
+        """Take one message of the server and return the answers to it.
+
+        A message that is damaged or may not come now leaves everything as it was. One that breaks a rule of the protocol ends the
+        round for this party: its secrets are wiped, and it answers nothing more.
+
+        Raises:
+            MalformedMessageError: damaged, or no message of its kind.
+            RemoteProtocolError: out of order, repeated, or against a rule.
+            RoundAbortedError: the round cannot go on for this party.
+        """
+        self._check_header(envelope)
+        following = client_next(self.context.server, self.state, envelope.kind)
+        binding = self._keys.ctx if self._keys else self._ctx0
+        check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)
+        handler = {
+            Kind.ROSTER: self._on_roster,
+            Kind.CIPHERTEXTS: self._on_ciphertexts,
+            Kind.SURVIVORS: self._on_survivors,
+            Kind.UNMASK: self._on_unmask,
+        }[envelope.kind]
+        try:
+            answers = list(handler(envelope.body))
+        except SecureFLError:
+            self.abort()
+            raise
+        self.state = following
+        if following is ClientState.DONE:
+            self._wipe()
+        return answers
+
+    def mask(self, vector: Words) -> Iterator[bytes]:
+        """R2: the messages that carry y_u.
+
+        Args:
+            vector: the encoded vector over Z_{2^b}; overwritten.
+
+        Raises:
+            LocalProtocolError: shares have not arrived, the vector was masked before, or it does not fit the plan.
+        """
+        following = client_next(self.context.server, self.state, Kind.MASKED_INPUT)
+        keys, dealer, holder = _there(self._keys), _there(self._dealer), _there(self._holder)
+        check_vector(self.context, vector)
+        # The state moves before a single masked word exists: whatever happens next, these masks are never used again.
+        self.state = following
+        try:
+            messages = mask_vector(keys, self._party, dealer, holder, vector, names=self._names)
+        except SecureFLError:
+            self.abort()
+            raise
+        return (self._seal(Kind.MASKED_INPUT, message, keys.ctx) for message in messages)
+
+    def abort(self) -> None:
+        """Leave the round and forget its secrets."""
+        self.state = ClientState.ABORTED
+        self._wipe()
+
+    def _on_roster(self, body: bytes) -> Iterator[bytes]:
+        message = self._decode(Roster, Kind.ROSTER, body)
+        own = _there(self._advertised)
+        keys = accept_roster(self.context, self._party, own, message, verify_keys=self._verify_keys, names=self._names)
+        if self._admit is not None:
+            self._admit(keys.context, len(keys.entries))
+        self._dealer, shares = share_secrets(keys, self._party, own, random=self._random, names=self._names)
+        self._keys = keys
+        self.context = keys.context
+        yield self._seal(Kind.SHARES, shares, keys.ctx)
+
+    def _on_ciphertexts(self, body: bytes) -> Iterator[bytes]:
+        message = self._decode(Ciphertexts, Kind.CIPHERTEXTS, body)
+        keys, dealer = _there(self._keys), _there(self._dealer)
+        self._holder = accept_ciphertexts(keys, self._party, dealer, message, names=self._names)
+        yield from ()
+
+    def _on_survivors(self, body: bytes) -> Iterator[bytes]:
+        message = self._decode(Survivors, Kind.SURVIVORS, body)
+        keys, holder = _there(self._keys), _there(self._holder)
+        survivors = bitmap.unpack(message.survivors, self.context.parties, phase=Step.CONSISTENCY, suspect=SERVER)
+        accept_survivors(self.context, self._party, holder.neighbours, survivors, phase=Step.CONSISTENCY)
+        self._signed = survivors
+        signature = sign_survivors(keys.ctx, survivors, _there(self._identity))
+        yield self._seal(Kind.CONSISTENCY, Consistency(signature), keys.ctx)
+
+    def _on_unmask(self, body: bytes) -> Iterator[bytes]:
+        message = self._decode(Unmask, Kind.UNMASK, body)
+        keys, holder = _there(self._keys), _there(self._holder)
+        survivors = accept_unmask(
+            self.context,
+            keys.ctx,
+            self._party,
+            holder.neighbours,
+            message,
+            signed=self._signed,
+            verify_keys=self._verify_keys,
+        )
+        yield self._seal(Kind.UNMASK_SHARES, answer(holder, survivors), keys.ctx)
+
+    def _check_header(self, envelope: Envelope) -> None:
+        if (envelope.session, envelope.round) != (self.context.session, self.context.round):
+            raise RemoteProtocolError(
+                f"a message of session {envelope.session.hex()[:8]} round {envelope.round} came in "
+                f"session {self.context.session.hex()[:8]} round {self.context.round}",
+                phase=STEP_OF.get(envelope.kind, ""),
+                suspects=(SERVER,),
+                remedy="ignore it",
+            )
+        if envelope.sender != SERVER_INDEX:
+            raise RemoteProtocolError(
+                "a message that only the server sends bears a party's index",
+                phase=STEP_OF.get(envelope.kind, ""),
+                suspects=(SERVER,),
+                remedy="ignore it",
+            )
+
+    def _decode(self, struct: type[MessageT], kind: Kind, body: bytes) -> MessageT:
+        limit = body_limit(kind, self.context.parties)
+        return codec.decode(struct, body, limit=limit, phase=STEP_OF[kind], suspect=SERVER)
+
+    def _wipe(self) -> None:
+        for secret in (self._advertised, self._dealer, self._holder):
+            if secret is not None:
+                secret.wipe()
+        self._advertised = self._dealer = None
+
+    def _seal(self, kind: Kind, body: Message, binding: bytes) -> bytes:
+        return seal(
+            kind,
+            body,
+            session=self.context.session,
+            round_number=self.context.round,
+            sender=self._party,
+            binding=binding,
+            identity=self._identity,
+        )

@@ -1,0 +1,69 @@
+"""R3, ConsistencyCheck (active server): every survivor signs U3, the set whose vectors will be summed.
+
+A server that shows different sets to different parties could collect shares of both secrets of one party. It cannot: a party opens
+nothing without t signatures of the very set that it signed, and 2t > n + c leaves no room for two such sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from securefl.crypto.digest import digest, u32
+from securefl.crypto.signing import SigningKey
+from securefl.errors import RemoteProtocolError, RoundAbortedError
+from securefl.types import SERVER, RoundContext, Step
+
+
+def survivors_data(ctx: bytes, survivors: Iterable[int]) -> bytes:
+    """What is signed: ("survivors", ctx, H(sorted U3)), 32 bytes."""
+    members = digest("u3", b"".join(u32(party) for party in sorted(survivors)))
+    return digest("survivors", ctx, members)
+
+
+def accept_survivors(
+    context: RoundContext, party: int, neighbours: frozenset[int], survivors: frozenset[int], *, phase: Step
+) -> None:
+    """Check a survivor set as a party does: the rules of R3, which a semi-honest round applies at R4.
+
+    Raises:
+        RemoteProtocolError: U3 is not within A_u and this party, leaves this party out, or is smaller than max(t, min_survivors).
+    """
+    floor = max(context.threshold, context.min_survivors)
+    if not survivors <= neighbours | {party}:
+        reason, remedy = "the survivor set holds parties that dealt this one no shares", "leave this server"
+    elif party not in survivors:
+        reason, remedy = "this party sent its vector and is missing from the survivor set", "start a new round"
+    elif len(survivors) < floor:
+        reason, remedy = (
+            f"a survivor set of {len(survivors)} is below the floor of {floor}",
+            "start a new round when more parties are there; a smaller sum would reveal too much",
+        )
+    else:
+        return
+    raise RemoteProtocolError(reason, phase=phase, suspects=(SERVER,), remedy=remedy)
+
+
+def sign_survivors(ctx: bytes, survivors: frozenset[int], identity: SigningKey) -> bytes:
+    """This party's signature of U3, 64 bytes; made once a round, which the state table sees to."""
+    return identity.sign(survivors_data(ctx, survivors))
+
+
+def check_symmetry(reported: Mapping[int, frozenset[int]], names: Mapping[int, str]) -> None:
+    """Check, as the server does before U3 is fixed, that survivors agree on who masked with whom.
+
+    Args:
+        reported: A_u of each party in U3.
+        names: their names, for the error.
+
+    Raises:
+        RoundAbortedError: v is in A_u, u is not in A_v, and both are in U3: a mask would remain in the sum that nobody can name.
+    """
+    for party, neighbours in reported.items():
+        for peer in neighbours & reported.keys():
+            if party not in reported[peer]:
+                raise RoundAbortedError(
+                    f"{names[party]} masked with {names[peer]}, which did not mask with it",
+                    phase=Step.MASKED_INPUT,
+                    suspects=(names[party], names[peer]),
+                    remedy="start a new round; if it repeats, leave both out",
+                )

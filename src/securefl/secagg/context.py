@@ -1,0 +1,33 @@
+"""ctx0 and ctx: the two values that tie every key, ciphertext and signature to one session, round, plan, model and key list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from securefl.crypto import merkle
+from securefl.crypto.digest import digest
+from securefl.types import RoundContext
+from securefl.wire.messages import VERSION, KeyEntry
+
+
+def pre_context(context: RoundContext) -> bytes:
+    """ctx0 = H(version, session, round, roster digest), 32 bytes: all that can be known before keys are exchanged.
+
+    Advertised keys are signed under it alone, so that they can be fetched before the model of their round exists.
+    """
+    return digest("ctx0", VERSION, context.session, context.round, context.roster_digest)
+
+
+def bind(context: RoundContext, root: bytes) -> bytes:
+    """Ctx = H(ctx0, plan digest, model digest, root of the key list), 32 bytes.
+
+    Parties that were shown different plans, models or keys derive different masks: they get no sum at all, never a wrong one.
+    """
+    return digest("ctx", pre_context(context), context.plan_digest, context.model_digest, root)
+
+
+def key_list_root(entries: Iterable[KeyEntry]) -> bytes:
+    """The Merkle root over the key list in the order of the roster, 32 bytes (RFC 9162, section 2.1.1)."""
+    return merkle.root(
+        [merkle.leaf_hash(digest("key", entry.party, entry.mask_key, entry.share_key)) for entry in entries]
+    )

@@ -1,0 +1,387 @@
+"""The server's side of one round: it collects, forwards, sums and removes masks, and names whoever breaks the protocol.
+
+It keeps no clock. A phase ends when everybody due has answered, or when its owner calls `close_phase`; who has not answered by then
+is left out for the rest of the round.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from securefl.crypto.signing import verify
+from securefl.encoding.ring import Ring
+from securefl.errors import (
+    BelowThresholdError,
+    CryptoError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    RoundAbortedError,
+)
+from securefl.secagg.advertise import check_entry, entry_of
+from securefl.secagg.consistency import check_symmetry, survivors_data
+from securefl.secagg.context import bind, key_list_root, pre_context
+from securefl.secagg.dealing import Dealt
+from securefl.secagg.masked_input import Arriving
+from securefl.secagg.share_keys import check_shares
+from securefl.secagg.states import SERVER as NEXT
+from securefl.secagg.states import SERVER_COLLECTS, STEP_OF, ServerState
+from securefl.secagg.unmask import check_answer, remove_masks
+from securefl.types import RoundContext, Step, Words
+from securefl.wire import bitmap, codec
+from securefl.wire.envelope import SERVER_INDEX, Envelope, body_limit, check_seal, seal
+from securefl.wire.messages import (
+    Advertise,
+    Ciphertexts,
+    Consistency,
+    KeyEntry,
+    Kind,
+    MaskedInput,
+    Message,
+    Roster,
+    SealedShares,
+    Shares,
+    Survivors,
+    SurvivorSignature,
+    Unmask,
+    UnmaskShares,
+)
+
+MessageT = TypeVar("MessageT", bound=Message)
+Outgoing = list[tuple[int, bytes]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RingSum:
+    """What the server ends up with.
+
+    Args:
+        total: sum of the survivors' vectors mod 2^b.
+        survivors: indices of the parties in it (U3).
+        dropped: for every other party the step that it did not complete; also for survivors who left after their vector counted.
+    """
+
+    total: Words
+    survivors: frozenset[int]
+    dropped: dict[int, Step]
+
+
+class ServerRound:
+    """The server in one round.
+
+    Args:
+        context: the round, with its model digest.
+        names: party names by index.
+        verify_keys: identity keys by index, under an active server.
+    """
+
+    def __init__(
+        self, context: RoundContext, *, names: Sequence[str], verify_keys: Sequence[bytes] | None = None
+    ) -> None:
+        if context.active and verify_keys is None:
+            raise LocalProtocolError(
+                "an active plan needs a roster with identity keys", remedy="pass a roster made with `securefl roster`"
+            )
+        self.context = context
+        self.state = ServerState.START
+        self.dropped: dict[int, Step] = {}
+        self._names = tuple(names)
+        self._verify_keys = verify_keys if context.active else None
+        self._ctx0 = pre_context(context)
+        self._ctx = b""
+        self._due: frozenset[int] = frozenset()
+        self._answered: set[int] = set()
+        self._entries: dict[int, KeyEntry] = {}
+        self._published: set[bytes] = set()
+        self._messages: dict[int, Shares] = {}
+        self._dealt: dict[int, Dealt] = {}
+        self._arriving: dict[int, Arriving] = {}
+        self._reported: dict[int, frozenset[int]] = {}
+        self._total: Words = Ring(context.ring_bits).zeros(context.length)
+        self._survivors: frozenset[int] = frozenset()
+        self._signatures: dict[int, bytes] = {}
+        self._answers: dict[int, dict[int, bytes]] = {}
+
+    @property
+    def waiting_for(self) -> frozenset[int]:
+        """The parties whose message the current phase still waits for."""
+        return self._due - self._answered
+
+    def start(self) -> None:
+        """Begin to collect keys from everybody on the roster."""
+        if self.state is not ServerState.START:
+            raise LocalProtocolError("the round has begun", remedy="start a new round")
+        self.state = NEXT[self.context.server][self.state]
+        self._due = frozenset(range(self.context.parties))
+
+    def receive(self, envelope: Envelope) -> Outgoing:
+        """Take one message of a party; returns what is to be sent, as (index, bytes), when it was the last one due.
+
+        A message that is refused changes nothing: its sender counts as not having answered.
+
+        Raises:
+            MalformedMessageError: damaged, or no message of its kind.
+            RemoteProtocolError: late, repeated, out of order, wrongly signed, or against a rule; names the party.
+            RoundAbortedError: the phase is complete and the round cannot go on.
+        """
+        party = self._check_header(envelope)
+        name = self._names[party]
+        binding = self._ctx or self._ctx0
+        verify_key = self._verify_keys[party] if self._verify_keys is not None else None
+        check_seal(envelope, binding=binding, verify_key=verify_key, suspect=name)
+        handler = {
+            Kind.ADVERTISE: self._on_advertise,
+            Kind.SHARES: self._on_shares,
+            Kind.MASKED_INPUT: self._on_masked_input,
+            Kind.CONSISTENCY: self._on_consistency,
+            Kind.UNMASK_SHARES: self._on_unmask_shares,
+        }[envelope.kind]
+        if handler(party, name, envelope.body):
+            self._answered.add(party)
+        return [] if self.waiting_for else self.close_phase()
+
+    def close_phase(self) -> Outgoing:
+        """End the current phase: who has not answered is left out; returns what is to be sent, as (index, bytes).
+
+        Raises:
+            BelowThresholdError: too few parties are left.
+            RoundAbortedError: parties disagree, or a dealer's shares cannot be used.
+            LocalProtocolError: no phase is open.
+        """
+        if self.state not in SERVER_COLLECTS:
+            raise LocalProtocolError(f"no phase is open in state {self.state}", remedy="start a new round")
+        step = Step(self.state.value)
+        for party in sorted(self.waiting_for):
+            self.dropped.setdefault(party, step)
+        close = {
+            ServerState.ADVERTISE: self._close_advertise,
+            ServerState.SHARE_KEYS: self._close_share_keys,
+            ServerState.MASKED_INPUT: self._close_masked_input,
+            ServerState.CONSISTENCY: self._close_consistency,
+            ServerState.UNMASK: self._close_unmask,
+        }[self.state]
+        answered = frozenset(self._answered)
+        try:
+            outgoing = close(answered, step)
+        except RoundAbortedError:
+            self.abort()
+            raise
+        self.state = NEXT[self.context.server][self.state]
+        self._due = frozenset(party for party, _ in outgoing)
+        self._answered = set()
+        return outgoing
+
+    def abort(self) -> None:
+        """End the round without a sum and forget what it collected."""
+        self.state = ServerState.ABORTED
+        self._forget()
+
+    def result(self) -> RingSum:
+        """The sum, once the round is done.
+
+        Raises:
+            LocalProtocolError: the round is not done.
+        """
+        if self.state is not ServerState.DONE:
+            raise LocalProtocolError(
+                f"there is no sum in state {self.state}",
+                phase=self.state.value,
+                remedy="deliver messages until the server is done",
+            )
+        return RingSum(self._total, self._survivors, dict(self.dropped))
+
+    # What each message must satisfy. A handler says whether its party has now answered the phase in full.
+
+    def _on_advertise(self, party: int, name: str, body: bytes) -> bool:
+        entry = entry_of(party, self._decode(Advertise, Kind.ADVERTISE, body, name))
+        verify_key = self._verify_keys[party] if self._verify_keys is not None else None
+        check_entry(self._ctx0, entry, verify_key=verify_key, name=name)
+        published = {entry.mask_key, entry.share_key}
+        if self._published & published:
+            raise RemoteProtocolError(
+                f"{name} advertised a key that another party advertised",
+                phase=Step.ADVERTISE,
+                suspects=(name,),
+                remedy="drop the party",
+            )
+        self._published |= published
+        self._entries[party] = entry
+        return True
+
+    def _on_shares(self, party: int, name: str, body: bytes) -> bool:
+        message = self._decode(Shares, Kind.SHARES, body, name)
+        check_shares(message, party=party, name=name, neighbours=frozenset(self._entries))
+        self._messages[party] = message
+        return True
+
+    def _on_masked_input(self, party: int, name: str, body: bytes) -> bool:
+        message = self._decode(MaskedInput, Kind.MASKED_INPUT, body, name)
+        arriving = self._arriving.get(party)
+        if arriving is None:
+            arriving = Arriving(self.context, name, party, frozenset(self._dealt))
+        arriving.add(message)
+        self._arriving[party] = arriving
+        if not arriving.complete:
+            return False
+        Ring(self.context.ring_bits).add_into(self._total, arriving.vector)
+        self._reported[party] = arriving.neighbours
+        del self._arriving[party]
+        return True
+
+    def _on_consistency(self, party: int, name: str, body: bytes) -> bool:
+        message = self._decode(Consistency, Kind.CONSISTENCY, body, name)
+        keys = self._verify_keys
+        try:
+            verify(keys[party] if keys else b"", message.signature, survivors_data(self._ctx, self._survivors))
+        except CryptoError as error:
+            raise RemoteProtocolError(
+                f"the signature of {name} is not of the survivor set",
+                phase=Step.CONSISTENCY,
+                suspects=(name,),
+                remedy="go on without it",
+            ) from error
+        self._signatures[party] = message.signature
+        return True
+
+    def _on_unmask_shares(self, party: int, name: str, body: bytes) -> bool:
+        message = self._decode(UnmaskShares, Kind.UNMASK_SHARES, body, name)
+        self._answers[party] = check_answer(
+            self._ctx,
+            party,
+            message,
+            neighbours=self._reported[party],
+            survivors=self._survivors,
+            dealt=self._dealt,
+            name=name,
+        )
+        return True
+
+    # What closing each phase leads to.
+
+    def _close_advertise(self, answered: frozenset[int], step: Step) -> Outgoing:
+        self._need(answered, self.context.quorum, step)
+        entries = [self._entries[party] for party in sorted(answered)]
+        root = key_list_root(entries)
+        message = Roster(self.context.plan_digest, self.context.model_digest, root, entries)
+        outgoing = self._send(answered, Kind.ROSTER, lambda _: message, self._ctx0)
+        self._ctx = bind(self.context, root)
+        return outgoing
+
+    def _close_share_keys(self, answered: frozenset[int], step: Step) -> Outgoing:
+        self._need(answered, self.context.quorum, step)
+        self._dealt = {party: Dealt.of(self._messages[party]) for party in answered}
+        inbox: dict[int, list[SealedShares]] = {party: [] for party in answered}
+        for source in sorted(answered):
+            for item in self._messages[source].sealed:
+                if item.party in inbox:
+                    inbox[item.party].append(SealedShares(source, item.ciphertext, item.share_digests))
+        self._messages.clear()
+        return self._send(answered, Kind.CIPHERTEXTS, lambda party: Ciphertexts(inbox[party]), self._ctx)
+
+    def _close_masked_input(self, answered: frozenset[int], step: Step) -> Outgoing:
+        self._arriving.clear()
+        self._need(answered, self.context.quorum, step)
+        check_symmetry(self._reported, dict(enumerate(self._names)))
+        self._survivors = answered
+        members = bitmap.pack(answered, self.context.parties)
+        if self.context.active:
+            return self._send(answered, Kind.SURVIVORS, lambda _: Survivors(members), self._ctx)
+        return self._send(answered, Kind.UNMASK, lambda _: Unmask(members, []), self._ctx)
+
+    def _close_consistency(self, answered: frozenset[int], step: Step) -> Outgoing:
+        # t signatures convince the parties, but the secrets of those who answer are held by the others: t + 1 are needed to open.
+        self._need(answered, self.context.threshold + 1, step)
+        members = bitmap.pack(self._survivors, self.context.parties)
+        signatures = [SurvivorSignature(party, self._signatures[party]) for party in sorted(answered)]
+        return self._send(answered, Kind.UNMASK, lambda _: Unmask(members, signatures), self._ctx)
+
+    def _close_unmask(self, answered: frozenset[int], step: Step) -> Outgoing:
+        self._need(answered, self.context.threshold, step)
+        remove_masks(
+            self.context,
+            self._ctx,
+            self._total,
+            reported=self._reported,
+            entries=self._entries,
+            dealt=self._dealt,
+            answers=self._answers,
+            names=self._names,
+        )
+        total, survivors = self._total, self._survivors
+        self._forget()
+        self._total, self._survivors = total, survivors
+        return []
+
+    def _need(self, present: frozenset[int], needed: int, step: Step) -> None:
+        if len(present) >= needed:
+            return
+        missing = [self._names[party] for party in sorted(self.dropped)]
+        raise BelowThresholdError(
+            f"{len(present)} parties completed {step}, {needed} are needed; missing since: {', '.join(missing) or 'nobody'}",
+            phase=step,
+            remedy="start a new round when more parties are there, or agree on a plan with a lower threshold",
+        )
+
+    def _send(self, to: frozenset[int], kind: Kind, message: Callable[[int], Message], binding: bytes) -> Outgoing:
+        return [
+            (
+                party,
+                seal(
+                    kind,
+                    message(party),
+                    session=self.context.session,
+                    round_number=self.context.round,
+                    sender=SERVER_INDEX,
+                    binding=binding,
+                ),
+            )
+            for party in sorted(to)
+        ]
+
+    def _check_header(self, envelope: Envelope) -> int:
+        step = STEP_OF.get(envelope.kind, "")
+        if envelope.sender >= self.context.parties:
+            raise RemoteProtocolError(
+                f"sender {envelope.sender} is not on the roster of {self.context.parties} parties",
+                phase=step,
+                remedy="ignore it; the transport let a stranger in",
+            )
+        name = self._names[envelope.sender]
+        if (envelope.session, envelope.round) != (self.context.session, self.context.round):
+            raise RemoteProtocolError(
+                f"{name} sent a message of session {envelope.session.hex()[:8]} round {envelope.round}, this is "
+                f"session {self.context.session.hex()[:8]} round {self.context.round}",
+                phase=step,
+                suspects=(name,),
+                remedy="ignore it",
+            )
+        expected = SERVER_COLLECTS.get(self.state)
+        if envelope.kind is not expected:
+            raise RemoteProtocolError(
+                f"{name} sent {envelope.kind.name.lower()} in state {self.state}: it is late, early or not a party's to send",
+                phase=step,
+                suspects=(name,),
+                remedy="ignore it; a late message is never used",
+            )
+        if envelope.sender not in self.waiting_for:
+            reason = "again" if envelope.sender in self._answered else "after it was left out"
+            raise RemoteProtocolError(
+                f"{name} sent {envelope.kind.name.lower()} {reason}",
+                phase=step,
+                suspects=(name,),
+                remedy="ignore it; the first message counts",
+            )
+        return envelope.sender
+
+    def _decode(self, struct: type[MessageT], kind: Kind, body: bytes, name: str) -> MessageT:
+        limit = body_limit(kind, self.context.parties)
+        return codec.decode(struct, body, limit=limit, phase=STEP_OF[kind], suspect=name)
+
+    def _forget(self) -> None:
+        self._messages.clear()
+        self._arriving.clear()
+        self._answers.clear()
+        self._signatures.clear()
+        self._total = Ring(self.context.ring_bits).zeros(0)
+        self._survivors = frozenset()

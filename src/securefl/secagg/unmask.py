@@ -1,0 +1,185 @@
+"""R4, Unmasking: for every survivor a share of its self mask, for everyone who left after dealing a share of its mask key. Never both.
+
+A party answers once and forgets. The server rebuilds each secret from exactly t shares, checks it against its dealer's commitment,
+and takes the masks off the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from securefl.crypto.digest import equal
+from securefl.crypto.kex import KeyPair
+from securefl.crypto.prg import apply_masks
+from securefl.crypto.signing import verify
+from securefl.errors import CryptoError, RemoteProtocolError, RoundAbortedError
+from securefl.secagg.consistency import accept_survivors, survivors_data
+from securefl.secagg.dealing import Dealt, Label, Rebuilder, share_digest
+from securefl.secagg.derive import self_key
+from securefl.secagg.masked_input import Holder, pairwise_masks
+from securefl.types import SERVER, RoundContext, Step, Words
+from securefl.wire import bitmap
+from securefl.wire.messages import KeyEntry, OwnedShare, Unmask, UnmaskShares
+
+
+def accept_unmask(
+    context: RoundContext,
+    ctx: bytes,
+    party: int,
+    neighbours: frozenset[int],
+    message: Unmask,
+    *,
+    signed: frozenset[int] | None,
+    verify_keys: Sequence[bytes] | None,
+) -> frozenset[int]:
+    """Check the request to open, as a party does; returns U3.
+
+    Args:
+        context: the round.
+        ctx: its context.
+        party: this party.
+        neighbours: A_u.
+        message: the request.
+        signed: under an active server the set that this party signed, else None.
+        verify_keys: identity keys by index from this party's own disk, under an active server.
+
+    Raises:
+        RemoteProtocolError: another set than the one signed, fewer than t good signatures, a signer outside U3 or twice, or a set
+            that breaks the rules of R3.
+    """
+    survivors = bitmap.unpack(message.survivors, context.parties, phase=Step.UNMASK, suspect=SERVER)
+    accept_survivors(context, party, neighbours, survivors, phase=Step.UNMASK)
+    if not context.active:
+        if message.signatures:
+            raise _refuse("signatures of the survivor set came under a semi-honest plan")
+        return survivors
+    if verify_keys is None or signed != survivors:
+        raise _refuse("the survivor set is not the one that this party signed")
+    signers = [item.party for item in message.signatures]
+    if signers != sorted(set(signers)) or not set(signers) <= survivors:
+        raise _refuse("a signature of the survivor set came twice, or from a party outside it")
+    if len(signers) < context.threshold:
+        raise _refuse(f"{len(signers)} signatures of the survivor set came, {context.threshold} are needed")
+    data = survivors_data(ctx, survivors)
+    for item in message.signatures:
+        try:
+            verify(verify_keys[item.party], item.signature, data)
+        except CryptoError as error:
+            raise _refuse(f"the signature of party {item.party} is not of this survivor set") from error
+    return survivors
+
+
+def _refuse(reason: str) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        reason,
+        phase=Step.UNMASK,
+        suspects=(SERVER,),
+        remedy="open nothing; leave this server and tell the other parties",
+    )
+
+
+def owed_label(owner: int, survivors: frozenset[int]) -> Label:
+    """Which of its two secrets is opened of `owner`: the self mask if its vector is in the sum, the mask key if it is not."""
+    return Label.SELF_MASK if owner in survivors else Label.MASK_KEY
+
+
+def answer(holder: Holder, survivors: frozenset[int]) -> UnmaskShares:
+    """One share of each neighbour, after which this party holds none."""
+    shares = []
+    for owner in sorted(holder.neighbours):
+        label = owed_label(owner, survivors)
+        shares.append(OwnedShare(owner, label.value, holder.held[owner].release(label)))
+    return UnmaskShares(shares)
+
+
+def check_answer(
+    ctx: bytes,
+    party: int,
+    message: UnmaskShares,
+    *,
+    neighbours: frozenset[int],
+    survivors: frozenset[int],
+    dealt: Mapping[int, Dealt],
+    name: str,
+) -> dict[int, bytes]:
+    """Check a party's shares against the digests that it accepted at R2, as the server does; returns shares by owner.
+
+    Raises:
+        RemoteProtocolError: shares of others than A_u, of the wrong secret, or that differ from their digests. The whole answer is
+            refused: a share-holder that lies once is not used at all.
+    """
+    owners = [item.owner for item in message.shares]
+    if owners != sorted(neighbours):
+        raise RemoteProtocolError(
+            f"{name} answered for {len(owners)} parties, owed are its {len(neighbours)} neighbours, each once",
+            phase=Step.UNMASK,
+            suspects=(name,),
+            remedy="go on without its shares",
+        )
+    for item in message.shares:
+        label = owed_label(item.owner, survivors)
+        expected = dealt[item.owner].digests.get((party, label), b"")
+        if item.label != label or not equal(expected, share_digest(ctx, item.owner, party, label, item.share)):
+            raise RemoteProtocolError(
+                f"{name} gave a share that is not the one it was dealt",
+                phase=Step.UNMASK,
+                suspects=(name,),
+                remedy="go on without its shares",
+            )
+    return {item.owner: item.share for item in message.shares}
+
+
+def remove_masks(
+    context: RoundContext,
+    ctx: bytes,
+    total: Words,
+    *,
+    reported: Mapping[int, frozenset[int]],
+    entries: Mapping[int, KeyEntry],
+    dealt: Mapping[int, Dealt],
+    answers: Mapping[int, Mapping[int, bytes]],
+    names: Sequence[str],
+) -> None:
+    """Turn the sum of y_u into the sum of x_u, in place.
+
+    Args:
+        context: the round.
+        ctx: its context.
+        total: sum of y_u over U3 mod 2^b; overwritten.
+        reported: A_u of each party in U3.
+        entries: the advertised keys.
+        dealt: commitments of each party that dealt.
+        answers: checked shares, by holder and owner.
+        names: party names by index, for errors.
+
+    Raises:
+        RoundAbortedError: a dealer's shares do not rebuild the secret it committed to; the dealer is named.
+    """
+    survivors = reported.keys()
+    rebuilder = Rebuilder(ctx, answers, context.threshold)
+
+    def rebuild(owner: int, label: Label) -> bytes:
+        try:
+            return rebuilder.rebuild(owner, label, dealt[owner].commitments[label])
+        except CryptoError as error:
+            raise _bad_dealer(names[owner], error.message) from error
+
+    masks = [(self_key(ctx, party, rebuild(party, Label.SELF_MASK)), -1) for party in sorted(survivors)]
+    left = frozenset().union(*reported.values()) - survivors
+    for party in sorted(left):
+        mask = KeyPair.from_private(rebuild(party, Label.MASK_KEY))
+        if not equal(mask.public, entries[party].mask_key):
+            raise _bad_dealer(names[party], "the rebuilt mask key is not the one it advertised")
+        peers = {peer: entries[peer].mask_key for peer in sorted(survivors) if party in reported[peer]}
+        # A mask of the party that left carries the opposite sign of its peer's: adding it cancels the one in the sum.
+        masks += pairwise_masks(ctx, party, mask, peers, names=names, phase=Step.UNMASK)
+    apply_masks(total, masks, bits=context.ring_bits)
+
+
+def _bad_dealer(name: str, reason: str) -> RoundAbortedError:
+    return RoundAbortedError(
+        f"the shares that {name} dealt cannot be used: {reason}",
+        phase=Step.UNMASK,
+        suspects=(name,),
+        remedy="start a new round without the party named",
+    )

@@ -1,0 +1,1 @@
+"""What travels: sealed envelopes, strict bounded messages, party sets as bit maps. Never pickle."""

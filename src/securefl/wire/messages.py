@@ -1,0 +1,161 @@
+"""The messages of secure aggregation, in the order in which they travel (Bonawitz et al. 2017, figure 4).
+
+Every struct is frozen, array-like and bounded; what a bound cannot say (an order, a subset, a length that depends on the plan)
+is checked by the step that receives the message.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+VERSION: Final = 1
+MAX_PARTIES: Final = 1 << 16
+MAX_LABELS: Final = 64
+CHUNK_VALUES: Final = 1 << 20
+"""Values of the masked vector in one MaskedInput message; the last one holds the rest."""
+
+Bytes16: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+Bytes32: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Share33: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=33, max_length=33)]
+Signature: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=64)]
+"""64 bytes of Ed25519 under an active server, empty under a semi-honest one."""
+PartyIndex: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=MAX_PARTIES)]
+PartySet: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=MAX_PARTIES // 8)]
+LabelName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern="^[a-z0-9_]+$")]
+
+
+class Kind(enum.IntEnum):
+    """What a message is; C->S and S->C kinds never share a number."""
+
+    INVITE = 0
+    ADVERTISE = 1
+    ROSTER = 2
+    SHARES = 3
+    CIPHERTEXTS = 4
+    MASKED_INPUT = 5
+    SURVIVORS = 6
+    CONSISTENCY = 7
+    UNMASK = 8
+    UNMASK_SHARES = 9
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What all messages have in common: frozen, positional on the wire, nothing beyond the fields named."""
+
+
+class Invite(Message, frozen=True):
+    """S->C: the plan of the session and the roster it is for; a party's policy decides before anything is sent."""
+
+    plan: Annotated[bytes, msgspec.Meta(max_length=1 << 20)]
+    roster_digest: Bytes32
+
+
+class Advertise(Message, frozen=True):
+    """C->S: two ephemeral X25519 public keys, and under an active server the identity's signature of them."""
+
+    mask_key: Bytes32
+    share_key: Bytes32
+    signature: Signature
+
+
+class KeyEntry(Message, frozen=True):
+    """One party's advertised keys, as the others see them."""
+
+    party: PartyIndex
+    mask_key: Bytes32
+    share_key: Bytes32
+    signature: Signature
+
+
+class Roster(Message, frozen=True):
+    """S->C: who advertised, with which keys, under the Merkle root that enters every later derivation."""
+
+    plan_digest: Bytes32
+    model_digest: Bytes32
+    root: Bytes32
+    entries: Annotated[list[KeyEntry], msgspec.Meta(max_length=MAX_PARTIES)]
+
+
+class LabelledShare(Message, frozen=True):
+    """One Shamir share with the name of the secret it is of."""
+
+    label: LabelName
+    share: Share33
+
+
+class ShareBundle(Message, frozen=True):
+    """What one party deals to another: the plaintext inside a sealed share."""
+
+    shares: Annotated[list[LabelledShare], msgspec.Meta(min_length=1, max_length=MAX_LABELS)]
+
+
+class SealedShares(Message, frozen=True):
+    """A bundle sealed to (C->S) or from (S->C) `party`, with the dealer's digest of each share in it, in the order of its labels."""
+
+    party: PartyIndex
+    ciphertext: Annotated[bytes, msgspec.Meta(max_length=28 + 56 * MAX_LABELS)]
+    share_digests: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32 * MAX_LABELS)]
+
+
+class Shares(Message, frozen=True):
+    """C->S: a commitment to each secret (in the order of its labels), and its shares for every neighbour."""
+
+    commitments: Annotated[list[Bytes32], msgspec.Meta(min_length=1, max_length=MAX_LABELS)]
+    sealed: Annotated[list[SealedShares], msgspec.Meta(max_length=MAX_PARTIES)]
+
+
+class Ciphertexts(Message, frozen=True):
+    """S->C: the shares that A_u, the neighbours who dealt, have for this party."""
+
+    sealed: Annotated[list[SealedShares], msgspec.Meta(max_length=MAX_PARTIES)]
+
+
+class MaskedInput(Message, frozen=True):
+    """C->S: chunk `chunk` of y_u as words of ceil(b/8) bytes, with A_u, whose masks it bears."""
+
+    chunk: Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+    neighbours: PartySet
+    words: Annotated[bytes, msgspec.Meta(max_length=8 * CHUNK_VALUES)]
+
+
+class Survivors(Message, frozen=True):
+    """S->C (active server): U3, the parties whose masked input arrived."""
+
+    survivors: PartySet
+
+
+class Consistency(Message, frozen=True):
+    """C->S (active server): this party's signature of U3; one per round, ever."""
+
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+class SurvivorSignature(Message, frozen=True):
+    """A party's signature of U3, as the others see it."""
+
+    party: PartyIndex
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+class Unmask(Message, frozen=True):
+    """S->C: U3 again, and under an active server at least t signatures of it."""
+
+    survivors: PartySet
+    signatures: Annotated[list[SurvivorSignature], msgspec.Meta(max_length=MAX_PARTIES)]
+
+
+class OwnedShare(Message, frozen=True):
+    """A share that this party held, of a secret of `owner`."""
+
+    owner: PartyIndex
+    label: LabelName
+    share: Share33
+
+
+class UnmaskShares(Message, frozen=True):
+    """C->S: for each neighbour one share: of its self mask if it survived, of its mask key if it did not."""
+
+    shares: Annotated[list[OwnedShare], msgspec.Meta(max_length=MAX_PARTIES)]
