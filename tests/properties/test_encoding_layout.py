@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from securefl.encoding import Layout, Leaf, tree_digest
 from securefl.encoding.leaves import DTYPES
-from securefl.encoding.tree import walk
+from securefl.encoding.tree import build, walk
 from securefl.errors import EncodingError, LayoutMismatchError
 
 KEYS = st.text(st.sampled_from("ab/[]()%;0.\n\ud800\u202eé"), max_size=4) | st.text(max_size=4)
@@ -78,14 +78,9 @@ def test_a_layout_rebuilt_from_its_fields_is_the_same(tree):
 @given(TREES)
 def test_a_template_has_the_layout_of_its_tree(tree):
     layout = Layout.of(tree)
-    pairs = [np.empty((), object) for _ in layout.leaves]
-    template = layout.unflatten(pairs_of(layout))
-    assert len(pairs) == len(layout.leaves)
-    assert Layout.from_template(template) == layout
-
-
-def pairs_of(layout):
-    return [np.zeros(leaf.shape, leaf.dtype) for leaf in layout.leaves]
+    pairs = [(leaf.shape, leaf.dtype) for leaf in layout.leaves]
+    assert Layout.from_template(build([leaf.name for leaf in layout.leaves], pairs)) == layout
+    assert Layout.from_template(layout.unflatten(layout.arrays(tree))) == layout
 
 
 @moderate

@@ -8,6 +8,7 @@ Source: A. Shamir, How to share a secret, CACM 22(11), 1979.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Final
 
@@ -84,7 +85,7 @@ class LagrangeBasis:
         if len(shares) != len(self._points):
             raise CryptoError(f"{len(shares)} shares for {len(self._points)} points")
         values = map(_field_element, shares, self._points)
-        secret = sum(weight * value for weight, value in zip(self._weights, values, strict=True)) % PRIME
+        secret: int = sum(map(operator.mul, self._weights, values)) % PRIME
         if secret >> 8 * SECRET_BYTES:
             raise CryptoError(
                 "the shares rebuild a value of 2^256 or more, which nobody shared",
@@ -127,8 +128,8 @@ def _evaluate(coefficients: Sequence[int], x: int) -> int:
     """Evaluate a polynomial by Horner's rule, highest degree first."""
     value = 0
     for coefficient in coefficients:
-        value = (value * x + coefficient) % PRIME
-    return value
+        value = value * x + coefficient
+    return value % PRIME  # once: with x a roster index the value grows by a few bits a step, cheaper than reducing
 
 
 def _product(values: Sequence[int]) -> int:

@@ -148,9 +148,9 @@ class FixedPoint:
         if not finite.all():
             raise origin.non_finite(~finite)
         saturated = self._saturated(np.abs(scaled) > self.bound, origin, self.bound)
+        # Twice: before, lest the product overflow; after, since bound * scale may come out one ulp above Q.
         np.clip(scaled, -self.bound, self.bound, out=scaled)
         scaled *= self.scale
-        # bound * scale may come out one ulp above Q.
         np.clip(scaled, -self.max_value, self.max_value, out=scaled)
         out[...] = stochastic_round(scaled, random)
         return saturated

@@ -21,6 +21,9 @@ from securefl.types import Tree
 MAX_LEAVES: Final = 100_000
 """Most leaves of a layout."""
 
+MAX_NAMES: Final = 2**22
+"""Most characters of all names together: what a stranger's layout can cost before it is refused."""
+
 MAX_SIZE: Final = 2**40
 """A layout has fewer values than this."""
 
@@ -81,7 +84,8 @@ class Layout:
         leaves: the leaves; their names are exactly those of one tree, in its order.
 
     Raises:
-        EncodingError: names that are of no tree, more than `MAX_LEAVES` leaves, or `MAX_SIZE` values or more.
+        EncodingError: names that are of no tree or exceed `MAX_NAMES`, more than `MAX_LEAVES` leaves, or `MAX_SIZE`
+            values or more.
     """
 
     leaves: tuple[Leaf, ...]
@@ -92,6 +96,8 @@ class Layout:
                 f"a layout of {len(self.leaves)} leaves",
                 remedy=f"give between 1 and {MAX_LEAVES} arrays",
             )
+        if sum(map(len, self._names)) > MAX_NAMES:
+            raise EncodingError(f"leaf names of more than {MAX_NAMES} characters in all", remedy="shorten the keys")
         build(self._names, range(len(self.leaves)))
         if self.size >= MAX_SIZE:
             raise EncodingError(f"a layout of {self.size} values", remedy="stay below 2^40")
@@ -131,7 +137,7 @@ class Layout:
         fields: list[str | int] = [len(self.leaves)]
         for leaf in self.leaves:
             fields += [leaf.name, leaf.dtype, len(leaf.shape), *leaf.shape]
-        return digest("securefl layout", *fields)
+        return digest("layout", *fields)
 
     def slices(self) -> list[slice]:
         """Return each leaf's place in the flat vector."""
@@ -195,10 +201,10 @@ def tree_digest(layout: Layout, tree: Tree) -> bytes:
     Source: protocol.md, Messages, R2 (the model digest).
     """
     leaves = [
-        digest("securefl tensor", array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        digest("tensor", array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
         for array in layout.arrays(tree)
     ]
-    return digest("securefl model", layout.digest(), *leaves)
+    return digest("model", layout.digest(), *leaves)
 
 
 def _is_pair(node: Any) -> bool:

@@ -19,7 +19,7 @@ from securefl.types import Tree
 MAX_NAME: Final = 1024
 """Longest name of a leaf, in characters."""
 
-MAX_DEPTH: Final = 64
+MAX_DEPTH: Final = 32
 """Most containers around one leaf; keeps the recursion over names that came off the wire shallow."""
 
 # Fixed here, and not taken from `str.isprintable`, which changes with Python's Unicode tables: names enter digests.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from securefl.errors import ConfigError
-from securefl.federated.seeds import Use, generator
+from securefl.federated.seeds import Use, checked, generator
 from securefl.types import Step
 
 _BEFORE_THE_SUM = frozenset({Step.ADVERTISE, Step.SHARE_KEYS, Step.MASKED_INPUT})
@@ -24,7 +24,7 @@ class DropoutSchedule:
         seed: of the choice of parties.
 
     Raises:
-        ConfigError: the fraction is out of range, or there are no steps.
+        ConfigError: the fraction is out of range, there are no steps, or the seed is negative.
     """
 
     fraction: float = 0.1
@@ -36,6 +36,7 @@ class DropoutSchedule:
             raise ConfigError(f"dropout fraction: got {self.fraction}, needs 0 <= fraction < 1", remedy="use 0.1")
         if not self.steps:
             raise ConfigError("dropout steps: got none, needs at least one", remedy="leave out steps= for all five")
+        checked(self.seed)
 
     def for_round(self, number: int, parties: Sequence[str]) -> dict[str, Step]:
         """Return the step that each dropping party of round `number` (1, 2, ...) fails to complete."""

@@ -18,7 +18,7 @@ from securefl.federated.history import History, RoundRecord
 from securefl.federated.models import Model, Params
 from securefl.federated.optimizers import Averaging, ServerOptimizer
 from securefl.federated.progress import progress_bar
-from securefl.federated.seeds import Use, generator
+from securefl.federated.seeds import Use, checked, generator
 from securefl.types import SERVER
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Federation:
         self._model, self._clients, self._test = model, dict(clients), test
         self._algorithm: Algorithm = algorithm or FedAvg()
         self._server: ServerOptimizer = server or Averaging()
-        self._seed, self._dropouts = seed, dropouts
+        self._seed, self._dropouts = checked(seed), dropouts
         self._params = model.initial(seed)
         self._server_state = self._server.initial(self._params)
         self._history = History()

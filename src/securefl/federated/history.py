@@ -61,7 +61,7 @@ class History:
 
     def __repr__(self) -> str:
         last = self.records[-1].test_metrics if self.records else {}
-        return f"<History: {', '.join([f'{len(self)} rounds', *(f'{k} {v:.4f}' for k, v in last.items())])}>"
+        return f"<History: {', '.join([f'rounds={len(self)}', *(f'{k}={v:.4f}' for k, v in last.items())])}>"
 
     def __str__(self) -> str:
         columns = ("round", "accuracy", "loss", "survivors", "dropped", "up", "down", "seconds")
@@ -122,7 +122,8 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """Return {"rounds": [...]} of JSON's own types."""
-        file: dict[str, Any] = msgspec.to_builtins(_File(rounds=self.records))
+        # Through JSON itself: to_builtins() would keep tuples, which JSON has not.
+        file: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(_File(rounds=self.records)))
         return file
 
     @classmethod

@@ -66,11 +66,14 @@ class SoftmaxRegression:
         inputs, weight = self._flat(x), params["weight"]
         log_probabilities = self._log_probabilities(params, inputs)
         rows = np.arange(len(y))
-        loss = -log_probabilities[rows, y].mean() + 0.5 * self.l2 * np.vdot(weight, weight)
+        loss = -log_probabilities[rows, y].mean()
         residual = np.exp(log_probabilities)
         residual[rows, y] -= 1.0
         residual /= len(y)
-        gradient = {"weight": inputs.T @ residual + self.l2 * weight, "bias": residual.sum(axis=0)}
+        gradient = {"weight": inputs.T @ residual, "bias": residual.sum(axis=0)}
+        if self.l2:
+            loss += 0.5 * self.l2 * np.vdot(weight, weight)
+            gradient["weight"] += self.l2 * weight
         return float(loss), {name: leaf.astype(params[name].dtype, copy=False) for name, leaf in gradient.items()}
 
     def predict(self, params: Params, x: npt.NDArray[Any]) -> npt.NDArray[Any]:

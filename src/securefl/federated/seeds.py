@@ -23,6 +23,17 @@ class Use(enum.IntEnum):
     DROPOUT = 3
 
 
+def checked(seed: int) -> int:
+    """Return the seed.
+
+    Raises:
+        ConfigError: it is negative.
+    """
+    if seed < 0:
+        raise ConfigError(f"seed: got {seed}, needs an integer >= 0", remedy="choose a seed that is not negative")
+    return seed
+
+
 def generator(seed: int, use: Use, *indices: int) -> np.random.Generator:
     """Return the generator of one use of a seed.
 
@@ -34,7 +45,5 @@ def generator(seed: int, use: Use, *indices: int) -> np.random.Generator:
     Raises:
         ConfigError: the seed is negative.
     """
-    if seed < 0:
-        raise ConfigError(f"seed: got {seed}, needs an integer >= 0", remedy="choose a seed that is not negative")
     # Indices go into the spawn key: entropy is padded with zeros, so that [1, 2] and [1, 2, 0] would be one stream.
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(use), *indices)))
+    return np.random.default_rng(np.random.SeedSequence(checked(seed), spawn_key=(int(use), *indices)))

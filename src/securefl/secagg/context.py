@@ -28,6 +28,4 @@ def bind(context: RoundContext, root: bytes) -> bytes:
 
 def key_list_root(entries: Iterable[KeyEntry]) -> bytes:
     """The Merkle root over the key list in the order of the roster, 32 bytes (RFC 9162, section 2.1.1)."""
-    return merkle.root(
-        [merkle.leaf_hash(digest("key", entry.party, entry.mask_key, entry.share_key)) for entry in entries]
-    )
+    return merkle.root([digest("key", entry.party, entry.mask_key, entry.share_key) for entry in entries])

@@ -108,6 +108,11 @@ class ServerRound:
         """The parties whose message the current phase still waits for."""
         return self._due - self._answered
 
+    @property
+    def binding(self) -> bytes:
+        """What messages are sealed under: ctx0 until the key list is fixed, ctx afterwards. No secret."""
+        return self._ctx or self._ctx0
+
     def start(self) -> None:
         """Begin to collect keys from everybody on the roster."""
         if self.state is not ServerState.START:
@@ -127,9 +132,8 @@ class ServerRound:
         """
         party = self._check_header(envelope)
         name = self._names[party]
-        binding = self._ctx or self._ctx0
         verify_key = self._verify_keys[party] if self._verify_keys is not None else None
-        check_seal(envelope, binding=binding, verify_key=verify_key, suspect=name)
+        check_seal(envelope, binding=self.binding, verify_key=verify_key, suspect=name)
         handler = {
             Kind.ADVERTISE: self._on_advertise,
             Kind.SHARES: self._on_shares,

@@ -7,8 +7,8 @@ import pytest
 from securefl.crypto import merkle
 from securefl.errors import CryptoError
 
-# The reference tree of Certificate Transparency (google/certificate-transparency, merkletree/merkle_tree_test.cc):
-# the roots of its first 0..8 entries.
+# The reference tree of Certificate Transparency (transparency-dev/merkle, testonly/constants.go): the roots of its
+# first 0..8 entries.
 ENTRIES = [
     bytes.fromhex(entry)
     for entry in (

@@ -64,6 +64,14 @@ def test_a_dataclass_without_its_own_repr_stays_redacted():
         pickle.dumps(state)
 
 
+def test_a_generated_repr_does_not_reach_str():
+    @dataclasses.dataclass(frozen=True)
+    class Careless(Redacted):
+        seed: bytes
+
+    assert "nobody" not in f"{Careless(VALUE)} {Careless(VALUE)!s}"
+
+
 def test_reveal_returns_the_value_until_wiped():
     secret = Secret(VALUE)
     assert secret.reveal() == VALUE

@@ -120,7 +120,8 @@ def test_the_largest_secret_is_rebuilt():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"), [(9, 4, "not in"), (1, 2, "already"), (1, 1, "already"), (1, 0, "secret itself")]
+    ("old", "new", "message"),
+    [(9, 4, "not in"), (1, 2, "already"), (1, 1, "already"), (1, 0, "secret itself"), (1, PRIME + 2, "secret itself")],
 )
 def test_impossible_replacements_are_refused(old, new, message):
     with pytest.raises(CryptoError, match=message):

@@ -98,6 +98,11 @@ def test_saturation_is_counted_under_clamp_and_raised_under_refuse():
         FixedPoint(bound=1.0, on_saturation="refuse").encode_into(values, out, name="w")
 
 
+def test_the_largest_floats_saturate_without_overflow():
+    huge = np.finfo(np.float64).max
+    assert encode(FixedPoint(), np.array([huge, -huge])) == ([32767, -32767], "saturated")
+
+
 def test_integers_beyond_int64_saturate_upwards():
     values = np.array([2**64 - 1, 2**63, 5], dtype=">u8")
     assert encode(FixedPoint(), values) == ([32767, 32767, 5], "saturated")
@@ -136,9 +141,9 @@ def test_a_range_maps_its_ends_to_the_ends_of_the_grid_and_clamps():
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("value", [0.25, -0.25, 0.001, -0.999, 31.5, -17.3, 1e-4])
+@pytest.mark.parametrize("value", [0.25, -0.25, 0.001, -0.999, 31.5, -17.3, 0.01])
 def test_rounding_is_unbiased(value):
-    """The mean of N draws stays within 6 sigma of x: false alarms 2e-9 a case, 1.4e-8 in all (normal tail)."""
+    """The mean of N draws stays within 6 sigma of x: false alarms below 4e-7 in all seven cases (Chernoff)."""
     count = 400_000
     draws = stochastic_round(np.full(count, value))
     fraction = value - math.floor(value)

@@ -1,6 +1,8 @@
 """Layouts by example: names, digests, mismatches, and what is refused."""
 
 import collections
+import hashlib
+import struct
 import types
 
 import numpy as np
@@ -78,7 +80,7 @@ def test_what_cannot_be_a_tree_is_refused_by_place(tree, place):
 def test_a_tree_that_contains_itself_is_refused():
     tree: list[object] = []
     tree += [tree, tree]
-    with pytest.raises(EncodingError, match="deeper than 64"):
+    with pytest.raises(EncodingError, match="deeper than 32"):
         Layout.of(tree)
 
 
@@ -110,7 +112,7 @@ def test_the_longest_name_is_accepted_and_one_more_character_refused():
         ["a%"],
         ["%110000;"],
         ["\ud800"],
-        ["[0]" * 65],
+        ["[0]" * 33],
         ["a" * 1025],
         [],
     ],
@@ -143,6 +145,10 @@ def test_a_malformed_leaf_is_refused(shape, dtype):
 def test_a_layout_is_bounded_in_size_and_leaves(monkeypatch):
     with pytest.raises(EncodingError, match=r"2\^40"):
         Layout((Leaf("a", (2**39,), "bool"), Leaf("b", (2**39,), "bool")))
+    monkeypatch.setattr(module, "MAX_NAMES", 10)
+    Layout.of({"k" * 10: 1.0})
+    with pytest.raises(EncodingError, match="in all"):
+        Layout.of({"k" * 6: 1.0, "l" * 5: 1.0})
     monkeypatch.setattr(module, "MAX_LEAVES", 2)
     Layout.of([1.0, 2.0])
     with pytest.raises(EncodingError, match="3 leaves"):
@@ -212,7 +218,19 @@ def test_the_model_digest_ignores_byte_order_and_memory_order():
     assert tree_digest(LAYOUT, tree) != tree_digest(LAYOUT, other)
 
 
-def test_the_digests_are_frozen():
+def reference(label, *fields):
+    """SHA-256 over length-prefixed fields, written from protocol.md and not from the code."""
+    whole = [f"securefl/v1/{label}".encode(), *(f if isinstance(f, bytes) else f.to_bytes(8, "big") for f in fields)]
+    return hashlib.sha256(b"".join(len(field).to_bytes(8, "big") + field for field in whole)).digest()
+
+
+def test_the_digests_are_those_of_an_independent_reference():
     tree = {"b": np.array([1, -2, 3]), "w": np.array([[0.5, -1, 2], [3, 4, -0.0]], dtype="f4")}
-    assert LAYOUT.digest().hex() == "LAYOUT_HEX"
-    assert tree_digest(LAYOUT, tree).hex() == "TREE_HEX"
+    layout = reference("layout", 2, b"b", b"int64", 1, 3, b"w", b"float32", 2, 2, 3)
+    tensors = [
+        reference("tensor", struct.pack("<3q", 1, -2, 3)),
+        reference("tensor", struct.pack("<6f", 0.5, -1, 2, 3, 4, -0.0)),
+    ]
+    assert LAYOUT.digest() == layout
+    assert tree_digest(LAYOUT, tree) == reference("model", layout, *tensors)
+    assert layout.hex() == "3971aa947d395bf8c47c337cf4afec596c3583ce966f4e8f0a00a92db7c51550"

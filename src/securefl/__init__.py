@@ -1,0 +1,108 @@
+"""securefl: parties who trust neither each other nor the server compute the sum of their vectors.
+
+The names below load when they are first used, so that `import securefl` stays quick and pulls in neither torch nor flwr.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from securefl.crypto.signing import SigningKey as SigningKey
+    from securefl.encoding.fixed_point import FixedPoint as FixedPoint
+    from securefl.engines import faults as faults
+    from securefl.engines.aggregate import aggregate as aggregate
+    from securefl.engines.memory import MemorySession as MemorySession
+    from securefl.errors import BelowThresholdError as BelowThresholdError
+    from securefl.errors import ConfigError as ConfigError
+    from securefl.errors import CryptoError as CryptoError
+    from securefl.errors import EncodingError as EncodingError
+    from securefl.errors import LayoutMismatchError as LayoutMismatchError
+    from securefl.errors import LocalProtocolError as LocalProtocolError
+    from securefl.errors import MalformedMessageError as MalformedMessageError
+    from securefl.errors import NonFiniteError as NonFiniteError
+    from securefl.errors import PolicyRefusedError as PolicyRefusedError
+    from securefl.errors import ProtocolError as ProtocolError
+    from securefl.errors import RemoteProtocolError as RemoteProtocolError
+    from securefl.errors import RoundAbortedError as RoundAbortedError
+    from securefl.errors import SaturationError as SaturationError
+    from securefl.errors import SecretMisuseError as SecretMisuseError
+    from securefl.errors import SecureFLError as SecureFLError
+    from securefl.errors import UnsafePlanError as UnsafePlanError
+    from securefl.federated.algorithms import FedAvg as FedAvg
+    from securefl.federated.datasets import Dataset as Dataset
+    from securefl.federated.federation import Federation as Federation
+    from securefl.federated.history import History as History
+    from securefl.federated.models import SoftmaxRegression as SoftmaxRegression
+    from securefl.federated.planning import plan_for as plan_for
+    from securefl.plan.plan import Plan as Plan
+    from securefl.plan.protocol import SecAgg as SecAgg
+    from securefl.plan.roster import Member as Member
+    from securefl.plan.roster import Roster as Roster
+    from securefl.policy.policy import ClientPolicy as ClientPolicy
+    from securefl.session.client import SecAggClient as SecAggClient
+    from securefl.session.result import RoundResult as RoundResult
+    from securefl.session.server import SecAggServer as SecAggServer
+    from securefl.types import Graph as Graph
+    from securefl.types import ServerModel as ServerModel
+    from securefl.types import Step as Step
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "SigningKey": "securefl.crypto.signing",
+    "FixedPoint": "securefl.encoding.fixed_point",
+    "faults": "securefl.engines.faults",
+    "aggregate": "securefl.engines.aggregate",
+    "MemorySession": "securefl.engines.memory",
+    "BelowThresholdError": "securefl.errors",
+    "ConfigError": "securefl.errors",
+    "CryptoError": "securefl.errors",
+    "EncodingError": "securefl.errors",
+    "LayoutMismatchError": "securefl.errors",
+    "LocalProtocolError": "securefl.errors",
+    "MalformedMessageError": "securefl.errors",
+    "NonFiniteError": "securefl.errors",
+    "PolicyRefusedError": "securefl.errors",
+    "ProtocolError": "securefl.errors",
+    "RemoteProtocolError": "securefl.errors",
+    "RoundAbortedError": "securefl.errors",
+    "SaturationError": "securefl.errors",
+    "SecretMisuseError": "securefl.errors",
+    "SecureFLError": "securefl.errors",
+    "UnsafePlanError": "securefl.errors",
+    "FedAvg": "securefl.federated.algorithms",
+    "Dataset": "securefl.federated.datasets",
+    "Federation": "securefl.federated.federation",
+    "History": "securefl.federated.history",
+    "SoftmaxRegression": "securefl.federated.models",
+    "plan_for": "securefl.federated.planning",
+    "Plan": "securefl.plan.plan",
+    "SecAgg": "securefl.plan.protocol",
+    "Member": "securefl.plan.roster",
+    "Roster": "securefl.plan.roster",
+    "ClientPolicy": "securefl.policy.policy",
+    "SecAggClient": "securefl.session.client",
+    "RoundResult": "securefl.session.result",
+    "SecAggServer": "securefl.session.server",
+    "Graph": "securefl.types",
+    "ServerModel": "securefl.types",
+    "Step": "securefl.types",
+}
+"""The public names and the modules that they live in; mirrored above for type checkers, and a test compares both."""
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'securefl' has no attribute {name!r}")
+    module = importlib.import_module(_HOME[name])
+    value = module if name == "faults" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,208 @@
+"""The embedded engine: n parties and the server in one process, with real keys and real bytes between them."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from securefl.crypto.random import OS, RandomSource
+from securefl.crypto.signing import SigningKey
+from securefl.engines.faults import Fault, collect
+from securefl.engines.network import Mail, Network
+from securefl.errors import ConfigError, EncodingError, RoundAbortedError, SecureFLError
+from securefl.pipeline import check_update
+from securefl.plan import Plan, Roster
+from securefl.policy import ClientPolicy
+from securefl.session import RoundResult, SecAggClient, SecAggServer
+from securefl.types import Step, Tree
+
+_CLIENTS: Final = 0
+_SERVER: Final = 1
+
+T = TypeVar("T")
+
+
+class MemorySession:
+    """A session whose parties all live here; it serves one round after the other.
+
+    Args:
+        plan: the agreement.
+        parties: their names, in order.
+        roster: identities, where they exist already; otherwise made here when the plan needs them.
+        identities: signing keys by name, with `roster`.
+        policies: policies by name; by default each party accepts just what the plan offers, and reports say "simulated".
+        random: the source of everything secret.
+
+    Raises:
+        ConfigError: plan, parties, roster, identities and policies do not fit each other.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        parties: Sequence[str],
+        *,
+        roster: Roster | None = None,
+        identities: Mapping[str, SigningKey] | None = None,
+        policies: Mapping[str, ClientPolicy] | None = None,
+        random: RandomSource = OS,
+    ) -> None:
+        if roster is None:
+            made, keys = Roster.generate(parties) if plan.parameters.active else (Roster.unsigned(parties), {})
+        else:
+            made, keys = roster, dict(identities or {})
+        if made.names != tuple(parties):
+            raise ConfigError(
+                f"the roster names {', '.join(made.names[:8])}, the parties are {', '.join(parties[:8])}",
+                remedy="use the roster's names, in its order",
+            )
+        accepting = ClientPolicy.matching(plan)
+        self.plan = plan
+        self.parties = made.names
+        self.simulated = policies is None
+        self._server = SecAggServer(plan, roster=made, random=random)
+        self._clients = {
+            name: SecAggClient(
+                name,
+                roster=made,
+                policy=accepting if policies is None else _policy_of(policies, name),
+                identity=keys.get(name),
+                random=random,
+            )
+            for name in self.parties
+        }
+
+    def round(
+        self,
+        updates: Mapping[str, Tree],
+        *,
+        weights: Mapping[str, int] | None = None,
+        metrics: Mapping[str, Mapping[str, float]] | None = None,
+        model: Tree | None = None,
+        drop: Mapping[str, Step | str] | None = None,
+        faults: Iterable[Fault] = (),
+    ) -> RoundResult:
+        """Run one round. Nothing is sent before every update, weight and metric has been checked.
+
+        Args:
+            updates: one a party, of the plan's template.
+            weights: one a party; all 1 by default.
+            metrics: the plan's metrics, by party.
+            model: the model that the updates were trained from; binds the round to it.
+            drop: the step that a party does not complete, by party.
+            faults: whatever else goes wrong.
+
+        Raises:
+            EncodingError: an update, weight or metric that does not fit the plan; names the party.
+            ConfigError: updates, weights or faults of others than the parties.
+            RoundAbortedError: the round ended without a sum.
+        """
+        weights = dict.fromkeys(self.parties, 1) if weights is None else weights
+        metrics = {name: {} for name in self.parties} if metrics is None else metrics
+        for what, given in (("updates", updates), ("weights", weights), ("metrics", metrics)):
+            if set(given) != set(self.parties):
+                odd = sorted(set(given) ^ set(self.parties))
+                raise ConfigError(
+                    f"{what} are not those of the parties: {', '.join(odd[:8])}", remedy="give one entry for each party"
+                )
+        network = Network(collect(faults, drop, self.parties), self.parties, binding=lambda: self._server.binding)
+        for name in self.parties:
+            _checked(name, self.plan, updates[name], weights[name], metrics[name])
+        return _Exchange(self._server, self._clients, network).run(
+            updates, weights, metrics, model, simulated=self.simulated
+        )
+
+
+def _policy_of(policies: Mapping[str, ClientPolicy], name: str) -> ClientPolicy:
+    if name not in policies:
+        raise ConfigError(f"{name!r} has no policy, and takes part in nothing without one", remedy="give one a party")
+    return policies[name]
+
+
+def _checked(name: str, plan: Plan, update: Tree, weight: int, metrics: Mapping[str, float]) -> None:
+    try:
+        check_update(plan, update, weight=weight, metrics=metrics)
+    except EncodingError as error:
+        raise type(error)(f"party {name!r}: {error.message}", tensor=error.tensor, remedy=error.remedy) from error
+
+
+class _Exchange:
+    """One round's messages back and forth, timed."""
+
+    def __init__(self, server: SecAggServer, clients: Mapping[str, SecAggClient], network: Network) -> None:
+        self._server = server
+        self._clients = clients
+        self._network = network
+        self._refusals: list[SecureFLError] = []
+        self._seconds = {step: [0.0, 0.0] for step in Step}
+
+    def run(
+        self,
+        updates: Mapping[str, Tree],
+        weights: Mapping[str, int],
+        metrics: Mapping[str, Mapping[str, float]],
+        model: Tree | None,
+        *,
+        simulated: bool,
+    ) -> RoundResult:
+        outbox = self._server.start_round(model)
+        for name, client in self._clients.items():
+            client.submit(updates[name], weight=weights[name], metrics=metrics[name], model=model)
+        try:
+            self._until_done(outbox)
+            result = self._timed(Step.UNMASK, _SERVER, self._server.result)
+        except RoundAbortedError as aborted:
+            # Its reader will want to know what led to it.
+            raise aborted from (self._refusals[0] if self._refusals else None)
+        return dataclasses.replace(
+            result,
+            seconds_by_step={
+                step: (self._seconds[step][_CLIENTS], self._seconds[step][_SERVER]) for step in result.bytes_by_step
+            },
+            refusals=tuple(self._refusals),
+            saturated={name: client.saturated for name, client in self._clients.items()},
+            simulated=simulated,
+        )
+
+    def _until_done(self, outbox: Mail) -> None:
+        while not self._server.done:
+            step = self._server.step or Step.ADVERTISE
+            replies = self._network.up(step, self._ask(step, self._network.down(step, outbox)))
+            outbox = []
+            for name, data in replies:
+                outbox += self._give(step, name, data)
+            if not outbox and not self._server.done:
+                outbox = self._timed(step, _SERVER, self._server.close_phase)
+            for name, data in self._network.late():
+                self._give(step, name, data)
+
+    def _ask(self, step: Step, mail: Mail) -> Mail:
+        """Deliver the server's messages; returns the answers. A party that refuses falls silent, as a real one would."""
+        answers: Mail = []
+        for name, data in mail:
+            try:
+                replies = self._timed(step, _CLIENTS, self._clients[name].receive, data)
+            except SecureFLError as refusal:
+                self._refusals.append(refusal)
+                continue
+            answers += [(name, reply) for reply in replies]
+        return answers
+
+    def _give(self, step: Step, name: str, data: bytes) -> Mail:
+        """Hand the server one message; what it refuses is noted, and the round goes on without it."""
+        try:
+            return self._timed(step, _SERVER, self._server.receive, data, party=name)
+        except RoundAbortedError:
+            raise
+        except SecureFLError as refusal:
+            self._refusals.append(refusal)
+            return []
+
+    def _timed(self, step: Step, side: int, act: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        started = time.perf_counter()
+        try:
+            return act(*args, **kwargs)
+        finally:
+            self._seconds[step][side] += time.perf_counter() - started

@@ -1,0 +1,69 @@
+"""Z_{2^b} -> centre -> unscale -> sum and mean."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from securefl.errors import RoundAbortedError
+from securefl.plan import Plan
+from securefl.types import Step, Tree, Words
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DecodedSum:
+    """What the sum says.
+
+    Args:
+        total: sum of w_i x_i as a tree: float64 for float leaves, int64 for integer ones.
+        mean: total over weight_sum, in the template's dtypes; integer leaves are rounded to the nearest.
+        weight_sum: sum of w_i.
+        metrics: weighted mean of each metric.
+    """
+
+    total: Tree
+    mean: Tree
+    weight_sum: int
+    metrics: dict[str, float]
+
+
+def decode_sum(plan: Plan, words: Words, survivors: int) -> DecodedSum:
+    """Decode the sum of the survivors' vectors.
+
+    Args:
+        plan: gives layout, grid and ring.
+        words: of the plan's length over its ring.
+        survivors: how many vectors are in it.
+
+    Raises:
+        RoundAbortedError: the weights do not add up to what that many parties may have; somebody did not follow the encoding.
+    """
+    values = plan.ring.centre(words)
+    size = plan.layout.size
+    weight_sum = int(values[size]) if plan.weighted else survivors
+    if not survivors <= weight_sum <= survivors * plan.max_weight:
+        raise RoundAbortedError(
+            f"the weights of {survivors} parties add up to {weight_sum}, between {survivors} and "
+            f"{survivors * plan.max_weight} is possible",
+            phase=Step.UNMASK,
+            remedy="a party sent a vector that it did not encode by the plan; which one, secure aggregation cannot tell",
+        )
+    totals, means = [], []
+    for leaf, place in zip(plan.layout.leaves, plan.layout.slices(), strict=True):
+        total = plan.encoding.decode(values[place], leaf.dtype).reshape(leaf.shape)
+        totals.append(total)
+        means.append(_as_dtype(total / weight_sum, np.dtype(leaf.dtype)))
+    metrics = {
+        name: span.decode(int(total), weight_sum, plan.encoding)
+        for (name, span), total in zip(plan.metrics.items(), values[size + plan.weighted :], strict=True)
+    }
+    return DecodedSum(plan.layout.unflatten(totals), plan.layout.unflatten(means), weight_sum, metrics)
+
+
+def _as_dtype(mean: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    if dtype.kind == "f":
+        return mean.astype(dtype)
+    return np.rint(mean).astype(dtype)

@@ -1,0 +1,260 @@
+"""Plan: everything that both sides of a session must agree on, and that cannot be constructed unsafe."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from securefl.crypto.digest import digest
+from securefl.encoding.fixed_point import FixedPoint
+from securefl.encoding.layout import Layout, tree_digest
+from securefl.encoding.ranges import Range
+from securefl.encoding.ring import Ring, required_bits
+from securefl.encoding.words import packed_size
+from securefl.errors import UnsafePlanError
+from securefl.plan.protocol import SecAgg
+from securefl.plan.roster import Roster
+from securefl.secagg.parameters import Parameters
+from securefl.types import RoundContext, Tree
+
+NO_MODEL = bytes(32)
+"""The model digest of a round that starts from no model, such as a one-off sum."""
+
+MAX_WEIGHT = 1 << 31
+MAX_METRICS = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The agreement for a session: frozen, hashed, sent as bounded bytes.
+
+    Args:
+        template: names, shapes and dtypes of an update: a tree of `(shape, dtype)` pairs or arrays, or a `Layout`.
+        parties: n, or the roster of the parties.
+        protocol: how the sum is protected.
+        encoding: how floats become integers.
+        max_weight: the largest weight of a party; above 1 the weight travels as one more masked coordinate.
+        metrics: range (low, high) of each metric that travels masked beside the update; values outside are clamped.
+        ring_bits: b of the ring Z_{2^b}; by default the fewest bits in which no sum can overflow.
+        purpose: what the sum is for; a party's policy may demand it.
+        policy_digest: digest of the policy that the parties agreed on, 32 bytes, or empty.
+
+    Attributes:
+        layout: the template as a `Layout`.
+        parameters: threshold, colluders and floor, computed or checked.
+        ring: the ring.
+
+    Raises:
+        UnsafePlanError: it could overflow, its threshold or floor is unsafe, or a value is out of bounds.
+        EncodingError: the template is not one of arrays.
+    """
+
+    template: Tree
+    parties: int | Roster
+    protocol: SecAgg = dataclasses.field(default_factory=SecAgg)
+    encoding: FixedPoint = dataclasses.field(default_factory=FixedPoint)
+    max_weight: int = 1
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    ring_bits: int | None = None
+    purpose: str = ""
+    policy_digest: bytes = b""
+    layout: Layout = dataclasses.field(init=False)
+    parameters: Parameters = dataclasses.field(init=False)
+    ring: Ring = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        template = self.template
+        layout = template if isinstance(template, Layout) else Layout.from_template(template)
+        identities = isinstance(self.parties, Roster) and self.parties.signed
+        parties = len(self.parties) if isinstance(self.parties, Roster) else self.parties
+        parameters = self.protocol.resolve(parties, identities=identities)
+        _check_weight(self.max_weight)
+        object.__setattr__(self, "template", layout)
+        object.__setattr__(self, "layout", layout)
+        object.__setattr__(self, "protocol", dataclasses.replace(self.protocol, server=parameters.server))
+        object.__setattr__(self, "parties", parties)
+        object.__setattr__(self, "parameters", parameters)
+        object.__setattr__(self, "metrics", _ranges(self.metrics))
+        object.__setattr__(self, "ring", self._choose_ring(parties))
+        _check_text(self.purpose, self.policy_digest)
+
+    @classmethod
+    def for_updates(cls, updates: Mapping[str, Tree], **fields: Any) -> Plan:
+        """The plan that fits a set of updates: their template and their number; other fields as in `Plan`.
+
+        Raises:
+            UnsafePlanError: fewer than 3 updates, or as `Plan`.
+            LayoutMismatchError: two updates differ in names, shapes or dtypes.
+        """
+        if not updates:
+            raise UnsafePlanError("there are no updates", value=0, bound=">= 3", remedy="give one update a party")
+        layout = Layout.of(next(iter(updates.values())))
+        for update in updates.values():
+            layout.arrays(update)
+        return cls(template=layout, parties=len(updates), **fields)
+
+    def replace(self, **changes: Any) -> Plan:
+        """A new plan with some fields changed; computed values are computed again."""
+        return dataclasses.replace(self, **changes)
+
+    def _choose_ring(self, parties: int) -> Ring:
+        needed = required_bits(parties, self.max_weight, self.encoding.max_value)
+        bits = needed if self.ring_bits is None else self.ring_bits
+        if isinstance(bits, bool) or not isinstance(bits, int) or not needed <= bits <= 64:
+            raise UnsafePlanError(
+                f"a sum of {parties} values of {self.encoding.value_bits} bits with weights up to {self.max_weight} "
+                "would overflow the ring, or its size is out of bounds",
+                value=repr(bits),
+                bound=f"{needed}..64 ring bits",
+                remedy="leave ring_bits out; fewer value_bits or a smaller max_weight need fewer",
+            )
+        return Ring(bits)
+
+    @property
+    def length(self) -> int:
+        """Coordinates of the masked vector: values, the weight if there is one, metrics."""
+        return self.layout.size + self.weighted + len(self.metrics)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the weight travels as a masked coordinate."""
+        return self.max_weight > 1
+
+    @property
+    def masked_bytes(self) -> int:
+        """Bytes of one party's masked vector on the wire, headers aside."""
+        return packed_size(self.length, self.ring.bits)
+
+    def to_bytes(self) -> bytes:
+        """The plan on the wire; the same plan has the same bytes everywhere."""
+        from securefl.plan.serialize import to_bytes
+
+        return to_bytes(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Plan:
+        """The plan that `to_bytes` wrote, checked as any other.
+
+        Raises:
+            MalformedMessageError: no plan, or not in canonical form.
+            UnsafePlanError, EncodingError: a plan that cannot be constructed.
+        """
+        from securefl.plan.serialize import from_bytes
+
+        return from_bytes(data)
+
+    def digest(self) -> bytes:
+        """SHA-256 of the plan, 32 bytes; it enters every key, ciphertext and signature of a round."""
+        return digest("plan", self.to_bytes())
+
+    def model_digest(self, model: Tree | None) -> bytes:
+        """Digest of a model's names, shapes, dtypes and values, 32 bytes; zero bytes for no model."""
+        return NO_MODEL if model is None else tree_digest(Layout.of(model), model)
+
+    def for_round(
+        self, session: bytes, round_number: int, *, roster: Roster, model_digest: bytes = NO_MODEL
+    ) -> RoundContext:
+        """What the protocol needs to know of one round: integers and bytes.
+
+        Args:
+            session: 16 bytes.
+            round_number: number of the round in its session.
+            roster: this side's own roster.
+            model_digest: see `model_digest`.
+        """
+        chosen = self.parameters
+        return RoundContext(
+            session=session,
+            round=round_number,
+            roster_digest=roster.digest(),
+            plan_digest=self.digest(),
+            model_digest=model_digest,
+            parties=chosen.parties,
+            threshold=chosen.threshold,
+            max_colluders=chosen.max_colluders,
+            min_survivors=chosen.min_survivors,
+            server=chosen.server,
+            ring_bits=self.ring.bits,
+            length=self.length,
+            graph=chosen.graph,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan for people and JSON: what was agreed and what follows from it."""
+        chosen = self.parameters
+        return {
+            "protocol": "secagg",
+            "server": chosen.server.value,
+            "graph": chosen.graph.value,
+            "parties": chosen.parties,
+            "threshold": chosen.threshold,
+            "max_colluders": chosen.max_colluders,
+            "min_survivors": chosen.min_survivors,
+            "quorum": chosen.quorum,
+            "value_bits": self.encoding.value_bits,
+            "bound": self.encoding.bound,
+            "on_saturation": self.encoding.on_saturation.value,
+            "max_weight": self.max_weight,
+            "metrics": {name: [span.low, span.high] for name, span in self.metrics.items()},
+            "values": self.layout.size,
+            "ring_bits": self.ring.bits,
+            "bytes_per_value": self.ring.word_bytes,
+            "masked_bytes": self.masked_bytes,
+            "error_bound": self.encoding.error_bound,
+            "purpose": self.purpose,
+            "digest": self.digest().hex(),
+            "explanation": list(chosen.explanation),
+        }
+
+    def __str__(self) -> str:
+        chosen = self.parameters
+        return (
+            f"Plan: secure aggregation, {chosen.server} server, {chosen.graph} graph\n"
+            f"  {chosen.parties} parties, threshold {chosen.threshold}, at most {chosen.max_colluders} colluders, "
+            f"at least {chosen.min_survivors} survivors; {chosen.quorum} must stay to the end\n"
+            f"  {self.layout.size} values of {self.encoding.value_bits} bits on [-{self.encoding.bound:g}, "
+            f"{self.encoding.bound:g}], weights up to {self.max_weight}: ring of {self.ring.bits} bits, "
+            f"{self.ring.word_bytes} bytes a value, {self.masked_bytes} bytes a party\n"
+            f"  digest {self.digest().hex()[:16]}"
+        )
+
+
+def _ranges(metrics: Mapping[str, Any]) -> dict[str, Range]:
+    if len(metrics) > MAX_METRICS:
+        raise UnsafePlanError(
+            "too many metrics", value=len(metrics), bound=f"<= {MAX_METRICS}", remedy="put them into the update itself"
+        )
+    ranges = {}
+    for name in sorted(metrics):
+        span = metrics[name]
+        if not isinstance(name, str) or not 0 < len(name) <= 64 or not name.isprintable():
+            raise UnsafePlanError(
+                "a metric's name", value=repr(name), bound="1..64 printable characters", remedy="rename it"
+            )
+        ranges[name] = span if isinstance(span, Range) else Range(*span)
+    return ranges
+
+
+def _check_weight(max_weight: int) -> None:
+    if isinstance(max_weight, bool) or not isinstance(max_weight, int) or not 1 <= max_weight <= MAX_WEIGHT:
+        raise UnsafePlanError(
+            "max_weight out of bounds",
+            value=repr(max_weight),
+            bound=f"1..{MAX_WEIGHT}",
+            remedy="use the largest number of examples that a party may have; 1 for an unweighted mean",
+        )
+
+
+def _check_text(purpose: str, policy_digest: bytes) -> None:
+    if not isinstance(purpose, str) or len(purpose) > 256 or not (purpose.isprintable() or not purpose):
+        raise UnsafePlanError(
+            "purpose", value=repr(purpose)[:80], bound="<= 256 printable characters", remedy="shorten it"
+        )
+    if not isinstance(policy_digest, bytes) or len(policy_digest) not in {0, 32}:
+        raise UnsafePlanError(
+            "policy_digest",
+            value=repr(policy_digest)[:80],
+            bound="32 bytes or none",
+            remedy="use ClientPolicy.digest()",
+        )

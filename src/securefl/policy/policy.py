@@ -1,0 +1,216 @@
+"""ClientPolicy: what a party insists on, whatever the server proposes.
+
+It is read from the party's own disk and checked on the invitation, before anything is sent, and again when the key list is there.
+A party without a policy takes part in nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+from securefl.crypto.digest import digest
+from securefl.errors import ConfigError, PolicyRefusedError
+from securefl.plan import Plan, Roster
+from securefl.plan.toml_file import line_of, read_table
+from securefl.types import Graph, ServerModel
+
+_KEYS: dict[str, Any] = {
+    "server": str,
+    "graphs": list,
+    "min_parties": int,
+    "min_survivors": int,
+    "min_threshold": int,
+    "min_colluders": int,
+    "max_rounds": int,
+    "purposes": list,
+    "expires": dt.date,
+    "roster_fingerprint": str,
+    "min_noise_multiplier": (int, float),
+    "max_epsilon": (int, float),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClientPolicy:
+    """A party's floors. The defaults are the strictest that any plan can meet.
+
+    Args:
+        server: the weakest server model accepted: "active" accepts only plans that hold against an active server.
+        graphs: the mask graphs accepted.
+        min_parties: the least number of parties invited, and advertised.
+        min_survivors: the least number of vectors in a sum.
+        min_threshold: the least threshold.
+        min_colluders: the number of colluders that a plan must at least bear.
+        max_rounds: rounds that this party takes part in, in all; None for no limit.
+        purposes: the purposes accepted; empty for any.
+        expires: the last day on which the policy holds; None for no end.
+        roster_fingerprint: the only roster accepted, as `securefl roster show` prints it; empty for the one on disk.
+        min_noise_multiplier: the least differentially private noise; None for none demanded.
+        max_epsilon: the most privacy loss; None for no demand.
+        simulated: made by a simulation to match its plan; it protects nobody, and reports say so.
+        source: the text that it was read from, so that a refusal can quote its line.
+
+    Raises:
+        ConfigError: a floor that is out of bounds.
+    """
+
+    server: ServerModel | str = ServerModel.ACTIVE
+    graphs: tuple[Graph | str, ...] = (Graph.COMPLETE,)
+    min_parties: int = 3
+    min_survivors: int = 3
+    min_threshold: int = 2
+    min_colluders: int = 0
+    max_rounds: int | None = None
+    purposes: tuple[str, ...] = ()
+    expires: dt.date | None = None
+    roster_fingerprint: str = ""
+    min_noise_multiplier: float | None = None
+    max_epsilon: float | None = None
+    simulated: bool = False
+    source: str = dataclasses.field(default="", repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, low in (("min_parties", 3), ("min_survivors", 3), ("min_threshold", 2), ("min_colluders", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise self._bad(name, value, f"a whole number from {low}")
+        if self.max_rounds is not None and (isinstance(self.max_rounds, bool) or self.max_rounds < 1):
+            raise self._bad("max_rounds", self.max_rounds, "a whole number from 1, or none")
+        for name in ("min_noise_multiplier", "max_epsilon"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise self._bad(name, value, "a number above 0, or none")
+        try:
+            object.__setattr__(self, "server", ServerModel(self.server))
+            object.__setattr__(self, "graphs", tuple(Graph(graph) for graph in self.graphs))
+        except ValueError as error:
+            raise ConfigError(
+                f"policy: {error}", remedy='server is "active" or "semi-honest", graphs is ["complete"]'
+            ) from None
+        object.__setattr__(self, "purposes", tuple(self.purposes))
+
+    def _bad(self, name: str, value: object, needs: str) -> ConfigError:
+        return ConfigError(f"policy: {name} is {value!r} in `{line_of(self.source, name)}`", remedy=f"give {needs}")
+
+    @classmethod
+    def matching(cls, plan: Plan) -> ClientPolicy:
+        """The policy that accepts just what `plan` offers, for simulations in one process; reports call it simulated."""
+        chosen = plan.parameters
+        return cls(
+            server=chosen.server,
+            graphs=(chosen.graph,),
+            min_parties=3,
+            min_survivors=chosen.min_survivors,
+            min_threshold=chosen.threshold,
+            min_colluders=chosen.max_colluders,
+            purposes=(plan.purpose,) if plan.purpose else (),
+            simulated=True,
+        )
+
+    @classmethod
+    def from_toml(cls, text: str, *, source: str = "policy") -> ClientPolicy:
+        """The policy in a TOML text.
+
+        Raises:
+            ConfigError: not TOML, an unknown key, or a value out of bounds; the message quotes the line.
+        """
+        table = read_table(text, source=source, known=_KEYS)
+        for key in ("graphs", "purposes"):
+            if key in table and not all(isinstance(item, str) for item in table[key]):
+                raise ConfigError(
+                    f"{source}: {key!r} in `{line_of(text, key)}` holds what is no string", remedy="quote each"
+                )
+        if isinstance(table.get("expires"), dt.datetime):
+            table["expires"] = table["expires"].date()
+        return cls(**{**table, "source": text})
+
+    @classmethod
+    def load(cls, path: str | Path) -> ClientPolicy:
+        """The policy in a file.
+
+        Raises:
+            ConfigError: it cannot be read, or as `from_toml`.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"the policy {path} cannot be read: {error}", remedy="write one with `securefl init`"
+            ) from error
+        return cls.from_toml(text, source=str(path))
+
+    def digest(self) -> bytes:
+        """SHA-256 of every floor, 32 bytes."""
+        fields = [field for field in dataclasses.fields(self) if field.name not in {"source", "simulated"}]
+        return digest("policy", *(f"{field.name}={getattr(self, field.name)!s}" for field in fields))
+
+    def check(self, plan: Plan, roster: Roster, *, rounds_before: int = 0, today: dt.date | None = None) -> None:
+        """Decide on an invitation.
+
+        Args:
+            plan: what the server proposes.
+            roster: this party's own.
+            rounds_before: rounds that this party has joined so far.
+            today: the date, UTC; by default now.
+
+        Raises:
+            PolicyRefusedError: the first floor that the plan misses, with the line that sets it.
+        """
+        chosen = plan.parameters
+        if self.expires is not None:
+            date = today or dt.datetime.now(dt.UTC).date()
+            if date > self.expires:
+                raise self._refuse("expires", f"this policy ended on {self.expires}, today is {date}")
+        if self.server is ServerModel.ACTIVE and chosen.server is not ServerModel.ACTIVE:
+            raise self._refuse("server", f"the plan assumes a {chosen.server} server, this party demands {self.server}")
+        if chosen.graph not in self.graphs:
+            raise self._refuse(
+                "graphs", f"the plan masks on a {chosen.graph} graph, this party accepts {', '.join(self.graphs)}"
+            )
+        floors: list[tuple[str, int, int]] = [
+            ("min_parties", chosen.parties, self.min_parties),
+            ("min_survivors", chosen.min_survivors, self.min_survivors),
+            ("min_threshold", chosen.threshold, self.min_threshold),
+            ("min_colluders", chosen.max_colluders, self.min_colluders),
+        ]
+        for floor, offered, needed in floors:
+            if offered < needed:
+                raise self._refuse(
+                    floor, f"the plan offers {floor.removeprefix('min_')} = {offered}, this party demands {needed}"
+                )
+        if self.max_rounds is not None and rounds_before >= self.max_rounds:
+            raise self._refuse(
+                "max_rounds", f"this party has joined {rounds_before} rounds, it joins {self.max_rounds}"
+            )
+        if self.purposes and plan.purpose not in self.purposes:
+            raise self._refuse(
+                "purposes", f"the plan's purpose is {plan.purpose!r}, this party accepts {', '.join(self.purposes)}"
+            )
+        if self.roster_fingerprint and roster.fingerprint != self.roster_fingerprint:
+            raise self._refuse(
+                "roster_fingerprint",
+                f"the roster is {roster.fingerprint}, this party accepts {self.roster_fingerprint}",
+            )
+        for floor in ("min_noise_multiplier", "max_epsilon"):
+            if getattr(self, floor) is not None:
+                raise self._refuse(floor, "the plan adds no noise, this party demands differential privacy")
+        if plan.policy_digest and plan.policy_digest != self.digest():
+            raise self._refuse("policy_digest", "the plan was agreed on under another policy than this party's")
+
+    def check_attendance(self, attending: int) -> None:
+        """Decide again, once it is known how many parties are really there.
+
+        Raises:
+            PolicyRefusedError: fewer than `min_parties`.
+        """
+        if attending < self.min_parties:
+            raise self._refuse(
+                "min_parties", f"{attending} parties advertised keys, this party demands {self.min_parties}"
+            )
+
+    def _refuse(self, floor: str, message: str) -> PolicyRefusedError:
+        return PolicyRefusedError(message, floor=floor, line=line_of(self.source, floor) or f"{floor} (default)")

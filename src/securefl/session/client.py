@@ -1,0 +1,254 @@
+"""SecAggClient: a party in a session, over any transport. Bytes in, bytes out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from securefl.crypto.digest import equal
+from securefl.crypto.random import OS, RandomSource
+from securefl.crypto.secret import Redacted
+from securefl.crypto.signing import SigningKey
+from securefl.errors import (
+    ConfigError,
+    LocalProtocolError,
+    MalformedMessageError,
+    RemoteProtocolError,
+    SecureFLError,
+)
+from securefl.pipeline import check_update, encode_update
+from securefl.plan import Plan, Roster
+from securefl.plan.plan import NO_MODEL
+from securefl.policy import ClientPolicy
+from securefl.secagg.client import ClientRound
+from securefl.secagg.context import pre_context
+from securefl.secagg.states import ClientState
+from securefl.types import SERVER, RoundContext, Step, Tree
+from securefl.wire import codec
+from securefl.wire.envelope import SERVER_INDEX, Envelope, body_limit, check_seal, parse
+from securefl.wire.messages import Invite, Kind
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class _Submission:
+    update: Tree
+    weight: int
+    metrics: Mapping[str, float]
+    model: Tree
+
+
+class SecAggClient(Redacted):
+    """One party of a secure-aggregation session; it serves one round after the other.
+
+    Feed it what the server sends and send what it returns:
+
+        client = SecAggClient(party="hospital-3", roster=roster, policy=policy, identity=key)
+        client.submit(update, weight=120)
+        for data in client.receive(message):
+            send(data)
+
+    Args:
+        party: this party's name on the roster.
+        roster: from this party's own disk.
+        policy: this party's floors; without them it takes part in nothing.
+        identity: its signing key; needed under an active server.
+        random: the source of keys, masks and rounding.
+
+    Raises:
+        ConfigError: not on the roster, no policy, or a key that is not the roster's for this party.
+    """
+
+    def __init__(
+        self,
+        party: str,
+        *,
+        roster: Roster,
+        policy: ClientPolicy,
+        identity: SigningKey | None = None,
+        random: RandomSource = OS,
+    ) -> None:
+        if not isinstance(policy, ClientPolicy):
+            raise ConfigError(
+                f"{party!r} has no policy, and takes part in nothing without one",
+                remedy="load one with ClientPolicy.load, write one with `securefl init`",
+            )
+        self.party = party
+        self._index = roster.index(party)
+        if identity is not None and roster.signed and identity.verify_key != roster.members[self._index].verify_key:
+            raise ConfigError(
+                f"the identity key is not the one that the roster has for {party!r}",
+                remedy="compare `securefl roster show` with the fingerprint that `securefl keygen` printed",
+            )
+        self._roster = roster
+        self._policy = policy
+        self._identity = identity
+        self._random = random
+        self._plan: Plan | None = None
+        self._round: ClientRound | None = None
+        self._submission: _Submission | None = None
+        self._latest: dict[bytes, int] = {}
+        self.rounds_joined = 0
+        self.saturated = 0
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that this party accepted; None before an invitation."""
+        return self._plan
+
+    @property
+    def state(self) -> ClientState:
+        """Where this party stands in its round."""
+        return self._round.state if self._round else ClientState.START
+
+    def submit(
+        self, update: Tree, *, weight: int = 1, metrics: Mapping[str, float] | None = None, model: Tree | None = None
+    ) -> None:
+        """Hand in this round's update, any time before it is to be masked. It is copied nowhere until then.
+
+        Args:
+            update: a tree of the plan's template.
+            weight: a whole number, 1..max_weight of the plan.
+            metrics: one value for each metric of the plan.
+            model: the model that was trained, if the round is for one; it is compared with the round's.
+
+        Raises:
+            EncodingError: it does not fit the plan, where the plan is known already.
+            LocalProtocolError: this round's update has been masked.
+        """
+        if self.state in {ClientState.MASKED, ClientState.SIGNED}:
+            raise LocalProtocolError(
+                "this round's update has been masked and sent",
+                phase=Step.MASKED_INPUT,
+                remedy="submit in the next round",
+            )
+        if self._plan is not None:
+            check_update(self._plan, update, weight=weight, metrics=metrics)
+        self._submission = _Submission(update, weight, dict(metrics or {}), model)
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Take one message of the server; returns what is to be sent to it, in order.
+
+        Raises:
+            MalformedMessageError: no message, or a damaged one; nothing has changed.
+            PolicyRefusedError: this party's policy forbids the plan; nothing was sent.
+            RemoteProtocolError: against the protocol; see `ClientRound.receive`.
+            RoundAbortedError: the round cannot go on for this party.
+            LocalProtocolError: the update is due and was not submitted; submit it and hand in the same message again.
+        """
+        envelope = parse(data, parties=len(self._roster))
+        if envelope.kind is Kind.INVITE:
+            return self._on_invite(envelope)
+        if self._round is None:
+            raise RemoteProtocolError(
+                f"{envelope.kind.name.lower()} came before any invitation", suspects=(SERVER,), remedy="ignore it"
+            )
+        if envelope.kind is Kind.CIPHERTEXTS and self._submission is None and self.state is ClientState.SHARED:
+            raise LocalProtocolError(
+                "the update is due now",
+                phase=Step.MASKED_INPUT,
+                remedy="call submit(update), then hand in this message again",
+            )
+        answers = self._round.receive(envelope)
+        if self._round.state is ClientState.READY:
+            answers += self._mask(self._round)
+        return answers
+
+    def _on_invite(self, envelope: Envelope) -> list[bytes]:
+        message = codec.decode(
+            Invite, envelope.body, limit=body_limit(Kind.INVITE, len(self._roster)), phase="invite", suspect=SERVER
+        )
+        if envelope.sender != SERVER_INDEX:
+            raise RemoteProtocolError("an invitation bears a party's index", phase="invite", remedy="ignore it")
+        if not equal(message.roster_digest, self._roster.digest()):
+            raise RemoteProtocolError(
+                f"the server's roster is not this party's ({self._roster.fingerprint})",
+                phase="invite",
+                suspects=(SERVER,),
+                remedy="compare fingerprints with the roster's owner; the roster on this party's disk decides",
+            )
+        plan = self._plan_of(message)
+        context = plan.for_round(envelope.session, envelope.round, roster=self._roster)
+        check_seal(envelope, binding=pre_context(context), verify_key=None, suspect=SERVER)
+        if envelope.round <= self._latest.get(envelope.session, -1):
+            raise RemoteProtocolError(
+                f"round {envelope.round} of this session was joined before",
+                phase="invite",
+                suspects=(SERVER,),
+                remedy="ignore it",
+            )
+        self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)
+        following = ClientRound(
+            context,
+            self._index,
+            names=self._roster.names,
+            identity=self._identity,
+            verify_keys=self._roster.verify_keys,
+            admit=self._admit,
+            random=self._random,
+        )
+        self._leave_round()
+        self._latest[envelope.session] = envelope.round
+        self.rounds_joined += 1
+        self._plan, self._round = plan, following
+        return [following.advertise()]
+
+    def _plan_of(self, message: Invite) -> Plan:
+        try:
+            plan = Plan.from_bytes(message.plan)
+        except MalformedMessageError:
+            raise
+        except SecureFLError as error:
+            raise RemoteProtocolError(
+                f"the server proposes a plan that cannot be: {error.message}",
+                phase="invite",
+                suspects=(SERVER,),
+                remedy="send nothing; have the server's owner look at the plan",
+            ) from error
+        if plan.parties != len(self._roster):
+            raise RemoteProtocolError(
+                f"the plan is for {plan.parties} parties, the roster has {len(self._roster)}",
+                phase="invite",
+                suspects=(SERVER,),
+                remedy="make the plan from the roster",
+            )
+        return plan
+
+    def _admit(self, _context: RoundContext, attending: int) -> None:
+        self._policy.check_attendance(attending)
+
+    def _mask(self, current: ClientRound) -> list[bytes]:
+        submission, plan = self._submission, self._plan
+        self._submission = None
+        try:
+            if submission is None or plan is None:
+                raise LocalProtocolError("there is nothing to mask", remedy="call submit(update) before")
+            self._check_model(plan, current, submission)
+            encoded = encode_update(
+                plan, submission.update, weight=submission.weight, metrics=submission.metrics, random=self._random
+            )
+            self.saturated = encoded.saturated
+            return list(current.mask(encoded.vector))
+        except SecureFLError:
+            current.abort()
+            raise
+
+    def _check_model(self, plan: Plan, current: ClientRound, submission: _Submission) -> None:
+        trained = plan.model_digest(submission.model)
+        if equal(trained, current.model_digest):
+            return
+        if trained == NO_MODEL:
+            reason, remedy = "the round is for a model, and the update came without one", "pass submit(..., model=...)"
+        elif current.model_digest == NO_MODEL:
+            reason, remedy = "the update came with a model, and the round is for none", "leave out model="
+        else:
+            reason, remedy = (
+                "the model that this party trained is not the one that the round is for",
+                "train this round's model",
+            )
+        raise RemoteProtocolError(reason, phase=Step.MASKED_INPUT, suspects=(SERVER,), remedy=remedy)
+
+    def _leave_round(self) -> None:
+        if self._round is not None and self._round.state not in {ClientState.DONE, ClientState.ABORTED}:
+            self._round.abort()
+            # What was submitted for a round that died is stale: a retry trains again.
+            self._submission = None

@@ -1,0 +1,52 @@
+"""Who learns what in a round, from the plan alone: the same rows stand in SECURITY.md and in every report."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from securefl.plan import Plan
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Disclosure:
+    """One row: a thing, who learns it, and under which condition."""
+
+    what: str
+    who: str
+
+
+def disclosures(plan: Plan) -> list[Disclosure]:
+    """The rows for a plan of pairwise-mask secure aggregation."""
+    chosen = plan.parameters
+    if chosen.active:
+        condition = f"even a server that deviates, together with at most {chosen.max_colluders} parties"
+        names = "the server and every party that is asked to sign or open"
+    else:
+        condition = f"a server that follows the protocol, together with at most {chosen.max_colluders} parties"
+        names = "the server and every party that is asked to open"
+    rows = [
+        Disclosure("one party's vector", f"nobody: hidden from {condition}"),
+        Disclosure("the sum over the survivors", f"the server; it holds at least {chosen.min_survivors} vectors"),
+        Disclosure("which parties survived (U3)", names),
+        Disclosure("the roster, and who advertised", "the server and every party"),
+        Disclosure("when each party answered, and how long its messages are", "the server and the network"),
+    ]
+    if plan.weighted:
+        rows.append(Disclosure("the sum of the weights", "the server; one party's weight is hidden as its vector is"))
+    if plan.metrics:
+        rows.append(
+            Disclosure(
+                f"the weighted means of {', '.join(plan.metrics)}",
+                "the server; one party's are hidden as its vector is",
+            )
+        )
+    rows.append(
+        Disclosure(
+            "what the sum itself says about one party", "not limited: there is no differential privacy in this plan"
+        )
+    )
+    if not chosen.active:
+        rows.append(
+            Disclosure("everything", "a server that deviates from the protocol; plan for an active server if it might")
+        )
+    return rows

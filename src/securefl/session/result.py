@@ -1,0 +1,73 @@
+"""What one round yields, and what it revealed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from securefl.errors import SecureFLError
+from securefl.plan import Plan
+from securefl.session.disclosure import disclosures
+from securefl.types import Step, Tree
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RoundResult:
+    """The outcome of one secure-aggregation round.
+
+    Args:
+        plan: the plan.
+        mean: weighted mean of the survivors' updates, in the template's dtypes.
+        sum: weighted sum of the survivors' updates; float64 for float leaves, int64 for integer ones.
+        weight_sum: sum of the survivors' weights.
+        metrics: weighted mean of each metric of the plan.
+        survivors: the parties whose vectors are in the sum.
+        dropped: the step that each party that left did not complete; who left after its vector arrived is a survivor too.
+        bytes_by_step: (up, down) in bytes, all parties together.
+        seconds_by_step: (all clients together, server) in seconds; empty where the transport did not measure.
+        refusals: what clients and server refused on the way, with the names of suspects.
+        saturated: values outside the encoding's bound by party; known only where all parties are in this process.
+        simulated: whether all parties were in this process, with policies made to match.
+    """
+
+    plan: Plan
+    mean: Tree
+    sum: Tree
+    weight_sum: int
+    metrics: Mapping[str, float]
+    survivors: tuple[str, ...]
+    dropped: Mapping[str, Step]
+    bytes_by_step: Mapping[Step, tuple[int, int]]
+    seconds_by_step: Mapping[Step, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    refusals: tuple[SecureFLError, ...] = ()
+    saturated: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    simulated: bool = False
+
+    @property
+    def bytes_up(self) -> int:
+        """Bytes that all parties sent."""
+        return sum(up for up, _ in self.bytes_by_step.values())
+
+    @property
+    def bytes_down(self) -> int:
+        """Bytes that the server sent."""
+        return sum(down for _, down in self.bytes_by_step.values())
+
+    def report(self) -> str:
+        """What was computed, who was in it, and who learned what, as text."""
+        lines = [
+            str(self.plan),
+            "",
+            f"Sum of {len(self.survivors)} vectors: {', '.join(self.survivors)}",
+            f"Left: {', '.join(f'{name} ({step})' for name, step in self.dropped.items()) or 'nobody'}",
+            f"Bytes: {self.bytes_up} up, {self.bytes_down} down",
+        ]
+        if any(self.saturated.values()):
+            clamped = ", ".join(f"{name} {count}" for name, count in self.saturated.items() if count)
+            lines.append(f"Saturated values (each known to its party alone): {clamped}")
+        lines += [f"Refused: {refusal}" for refusal in self.refusals]
+        if self.simulated:
+            lines.append("Simulated policy: every party ran in this process and accepted just what the plan offers.")
+        lines += ["", "Who learned what:"]
+        lines += [f"  {row.what}: {row.who}" for row in disclosures(self.plan)]
+        return "\n".join(lines)

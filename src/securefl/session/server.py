@@ -1,0 +1,179 @@
+"""SecAggServer: the server of a session, over any transport. Bytes in, bytes out."""
+
+from __future__ import annotations
+
+from securefl.crypto.random import OS, RandomSource
+from securefl.errors import ConfigError, LocalProtocolError, RemoteProtocolError
+from securefl.pipeline import decode_sum
+from securefl.plan import Plan, Roster
+from securefl.secagg.context import pre_context
+from securefl.secagg.server import Outgoing, ServerRound
+from securefl.secagg.states import STEP_OF, ServerState
+from securefl.session.result import RoundResult
+from securefl.types import Step, Tree
+from securefl.wire.envelope import SERVER_INDEX, parse, seal
+from securefl.wire.messages import Invite, Kind
+
+
+class SecAggServer:
+    """The server of a secure-aggregation session; it runs one round after the other.
+
+        server = SecAggServer(plan, roster=roster)
+        for party, data in server.start_round(model):
+            send(party, data)
+        while not server.done:
+            party, data = next_message()              # or, at the deadline, server.close_phase()
+            for party, data in server.receive(data, party=party):
+                send(party, data)
+        server.result().mean
+
+    Args:
+        plan: the agreement.
+        roster: the parties, in order; with identity keys under an active plan.
+        random: the source of the session's name.
+
+    Raises:
+        ConfigError: plan and roster do not fit each other.
+    """
+
+    def __init__(self, plan: Plan, *, roster: Roster, random: RandomSource = OS) -> None:
+        if plan.parties != len(roster):
+            raise ConfigError(
+                f"the plan is for {plan.parties} parties, the roster has {len(roster)}",
+                remedy="use Plan(parties=roster)",
+            )
+        if plan.parameters.active and not roster.signed:
+            raise ConfigError(
+                "an active plan needs a roster with identity keys",
+                remedy='make one with `securefl roster`, or plan with SecAgg(server="semi-honest")',
+            )
+        self.plan = plan
+        self.session = random.token(16)
+        self._roster = roster
+        self._round: ServerRound | None = None
+        self._number = 0
+        self._traffic: dict[Step, tuple[int, int]] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether the round has ended, with or without a sum."""
+        return self._round is not None and self._round.state in {ServerState.DONE, ServerState.ABORTED}
+
+    @property
+    def step(self) -> Step | None:
+        """The step that is being collected; None between rounds."""
+        return None if self._round is None or self.done else Step(self._round.state.value)
+
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """The parties whose message the current step still waits for."""
+        names = self._roster.names
+        return () if self._round is None else tuple(names[party] for party in sorted(self._round.waiting_for))
+
+    @property
+    def binding(self) -> bytes:
+        """What this round's messages are sealed under, 32 bytes; no secret.
+
+        Raises:
+            LocalProtocolError: no round is open.
+        """
+        return self._open_round().binding
+
+    def start_round(self, model: Tree | None = None) -> list[tuple[str, bytes]]:
+        """Begin a round; a round that is still open is given up. Returns the invitations.
+
+        Args:
+            model: the model that the round starts from, whose digest enters every key; None for a one-off sum.
+        """
+        if self._round is not None and not self.done:
+            self._round.abort()
+        self._number += 1
+        context = self.plan.for_round(
+            self.session, self._number, roster=self._roster, model_digest=self.plan.model_digest(model)
+        )
+        self._round = ServerRound(context, names=self._roster.names, verify_keys=self._roster.verify_keys)
+        self._round.start()
+        self._traffic = dict.fromkeys(Step, (0, 0))
+        if not context.active:
+            del self._traffic[Step.CONSISTENCY]
+        invite = seal(
+            Kind.INVITE,
+            Invite(self.plan.to_bytes(), self._roster.digest()),
+            session=self.session,
+            round_number=self._number,
+            sender=SERVER_INDEX,
+            binding=pre_context(context),
+        )
+        return self._sent([(party, invite) for party in range(len(self._roster))])
+
+    def receive(self, data: bytes, *, party: str | None = None) -> list[tuple[str, bytes]]:
+        """Take one message; returns what is to be sent, as (party, bytes), when it completes a step.
+
+        Args:
+            data: the message.
+            party: its sender by the transport's own authentication, if that has one; compared with what the message says.
+
+        Raises:
+            MalformedMessageError, RemoteProtocolError: the message is refused and its sender named; the round goes on without it.
+            RoundAbortedError: the round has ended without a sum.
+            LocalProtocolError: no round is open.
+        """
+        current = self._open_round()
+        envelope = parse(data, parties=len(self._roster))
+        if party is not None and (envelope.sender >= len(self._roster) or self._roster.names[envelope.sender] != party):
+            raise RemoteProtocolError(
+                f"{party} sent a message in the name of party {envelope.sender}",
+                phase=STEP_OF.get(envelope.kind, ""),
+                suspects=(party,),
+                remedy="ignore it, and look into who holds that connection",
+            )
+        step = STEP_OF.get(envelope.kind)
+        if step in self._traffic:
+            up, down = self._traffic[step]
+            self._traffic[step] = (up + len(data), down)
+        return self._sent(current.receive(envelope))
+
+    def close_phase(self) -> list[tuple[str, bytes]]:
+        """End the current step: who has not answered is left out. Returns what is to be sent.
+
+        Raises:
+            RoundAbortedError: the round has ended without a sum.
+            LocalProtocolError: no round is open.
+        """
+        current = self._open_round()
+        return self._sent(current.close_phase())
+
+    def result(self) -> RoundResult:
+        """The sum, the mean and who is in them.
+
+        Raises:
+            LocalProtocolError: the round has no sum (yet).
+            RoundAbortedError: the sum is one that no honest parties could have.
+        """
+        if self._round is None:
+            raise LocalProtocolError("no round was started", remedy="call start_round()")
+        ring_sum = self._round.result()
+        names = self._roster.names
+        decoded = decode_sum(self.plan, ring_sum.total, len(ring_sum.survivors))
+        return RoundResult(
+            plan=self.plan,
+            mean=decoded.mean,
+            sum=decoded.total,
+            weight_sum=decoded.weight_sum,
+            metrics=decoded.metrics,
+            survivors=tuple(names[party] for party in sorted(ring_sum.survivors)),
+            dropped={names[party]: step for party, step in sorted(ring_sum.dropped.items())},
+            bytes_by_step=dict(self._traffic),
+        )
+
+    def _open_round(self) -> ServerRound:
+        if self._round is None or self.done:
+            raise LocalProtocolError("no round is open", remedy="call start_round()")
+        return self._round
+
+    def _sent(self, outgoing: Outgoing) -> list[tuple[str, bytes]]:
+        # The round has moved on by now: what goes out asks for the step that is being collected.
+        if outgoing and self.step is not None:
+            up, down = self._traffic[self.step]
+            self._traffic[self.step] = (up, down + sum(len(data) for _, data in outgoing))
+        return [(self._roster.names[party], data) for party, data in outgoing]
