@@ -147,11 +147,12 @@ class _Exchange:
         *,
         simulated: bool,
     ) -> RoundResult:
-        outbox = self._server.start_round(model)
-        for name, client in self._clients.items():
-            client.submit(updates[name], weight=weights[name], metrics=metrics[name], model=model)
+        def submit() -> None:
+            for name, client in self._clients.items():
+                client.submit(updates[name], weight=weights[name], metrics=metrics[name], model=model)
+
         try:
-            self._until_done(outbox)
+            self._until_done(self._server.start_round(model), submit)
             result = self._timed(Step.UNMASK, _SERVER, self._server.result)
         except RoundAbortedError as aborted:
             # Its reader will want to know what led to it.
@@ -166,12 +167,14 @@ class _Exchange:
             simulated=simulated,
         )
 
-    def _until_done(self, outbox: Mail) -> None:
+    def _until_done(self, outbox: Mail, submit: Callable[[], None]) -> None:
         while not self._server.done:
             step = self._server.step or Step.ADVERTISE
-            replies = self._network.up(step, self._ask(step, self._network.down(step, outbox)))
+            answers = self._ask(step, self._network.down(step, outbox))
+            if step is Step.ADVERTISE:
+                submit()
             outbox = []
-            for name, data in replies:
+            for name, data in self._network.up(step, answers):
                 outbox += self._give(step, name, data)
             if not outbox and not self._server.done:
                 outbox = self._timed(step, _SERVER, self._server.close_phase)

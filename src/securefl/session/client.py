@@ -35,6 +35,7 @@ class _Submission:
     weight: int
     metrics: Mapping[str, float]
     model: Tree
+    meant_for: ClientRound | None
 
 
 class SecAggClient(Redacted):
@@ -103,7 +104,9 @@ class SecAggClient(Redacted):
     def submit(
         self, update: Tree, *, weight: int = 1, metrics: Mapping[str, float] | None = None, model: Tree | None = None
     ) -> None:
-        """Hand in this round's update, any time before it is to be masked. It is copied nowhere until then.
+        """Hand in an update, any time before it is to be masked: for the round that is open, otherwise for the next.
+
+        An update that was meant for a round that died is not used in another: a retry trains again.
 
         Args:
             update: a tree of the plan's template.
@@ -113,17 +116,11 @@ class SecAggClient(Redacted):
 
         Raises:
             EncodingError: it does not fit the plan, where the plan is known already.
-            LocalProtocolError: this round's update has been masked.
         """
-        if self.state in {ClientState.MASKED, ClientState.SIGNED}:
-            raise LocalProtocolError(
-                "this round's update has been masked and sent",
-                phase=Step.MASKED_INPUT,
-                remedy="submit in the next round",
-            )
         if self._plan is not None:
             check_update(self._plan, update, weight=weight, metrics=metrics)
-        self._submission = _Submission(update, weight, dict(metrics or {}), model)
+        meant_for = self._round if self.state in {ClientState.ADVERTISED, ClientState.SHARED} else None
+        self._submission = _Submission(update, weight, dict(metrics or {}), model, meant_for)
 
     def receive(self, data: bytes) -> list[bytes]:
         """Take one message of the server; returns what is to be sent to it, in order.
@@ -248,7 +245,9 @@ class SecAggClient(Redacted):
         raise RemoteProtocolError(reason, phase=Step.MASKED_INPUT, suspects=(SERVER,), remedy=remedy)
 
     def _leave_round(self) -> None:
-        if self._round is not None and self._round.state not in {ClientState.DONE, ClientState.ABORTED}:
-            self._round.abort()
-            # What was submitted for a round that died is stale: a retry trains again.
+        if self._round is None:
+            return
+        if self._submission is not None and self._submission.meant_for is self._round:
             self._submission = None
+        if self._round.state is not ClientState.DONE:
+            self._round.abort()
