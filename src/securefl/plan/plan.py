@@ -8,21 +8,22 @@ from typing import Any
 
 from securefl.crypto.digest import digest
 from securefl.encoding.fixed_point import FixedPoint
-from securefl.encoding.layout import Layout, tree_digest
+from securefl.encoding.layout import Layout, Leaf, tree_digest
 from securefl.encoding.ranges import Range
 from securefl.encoding.ring import Ring, required_bits
 from securefl.encoding.words import packed_size
-from securefl.errors import UnsafePlanError
+from securefl.errors import MalformedMessageError, UnsafePlanError
 from securefl.plan.protocol import SecAgg
 from securefl.plan.roster import Roster
+from securefl.plan.serialize import MAX_METRICS, MAX_PLAN_BYTES, PLAN_VERSION, LeafMessage, MetricMessage, PlanMessage
 from securefl.secagg.parameters import Parameters
 from securefl.types import RoundContext, Tree
+from securefl.wire import codec
 
 NO_MODEL = bytes(32)
 """The model digest of a round that starts from no model, such as a one-off sum."""
 
 MAX_WEIGHT = 1 << 31
-MAX_METRICS = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,9 +129,28 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """The plan on the wire; the same plan has the same bytes everywhere."""
-        from securefl.plan.serialize import to_bytes
-
-        return to_bytes(self)
+        chosen = self.parameters
+        return codec.encode(
+            PlanMessage(
+                version=PLAN_VERSION,
+                protocol="secagg",
+                server=chosen.server.value,
+                graph=chosen.graph.value,
+                parties=chosen.parties,
+                threshold=chosen.threshold,
+                max_colluders=chosen.max_colluders,
+                min_survivors=chosen.min_survivors,
+                ring_bits=self.ring.bits,
+                value_bits=self.encoding.value_bits,
+                bound=self.encoding.bound,
+                on_saturation=self.encoding.on_saturation.value,
+                max_weight=self.max_weight,
+                metrics=[MetricMessage(name, float(span.low), float(span.high)) for name, span in self.metrics.items()],
+                leaves=[LeafMessage(leaf.name, list(leaf.shape), leaf.dtype) for leaf in self.layout.leaves],
+                purpose=self.purpose,
+                policy_digest=self.policy_digest,
+            )
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Plan:
@@ -140,9 +160,30 @@ class Plan:
             MalformedMessageError: no plan, or not in canonical form.
             UnsafePlanError, EncodingError: a plan that cannot be constructed.
         """
-        from securefl.plan.serialize import from_bytes
-
-        return from_bytes(data)
+        message = codec.decode(PlanMessage, data, limit=MAX_PLAN_BYTES)
+        plan = cls(
+            template=Layout(tuple(Leaf(leaf.name, tuple(leaf.shape), leaf.dtype) for leaf in message.leaves)),
+            parties=message.parties,
+            protocol=SecAgg(
+                threshold=message.threshold,
+                server=message.server,
+                max_colluders=message.max_colluders,
+                min_survivors=message.min_survivors,
+                graph=message.graph,
+            ),
+            encoding=FixedPoint(message.value_bits, message.bound, message.on_saturation),  # type: ignore[arg-type]
+            max_weight=message.max_weight,
+            metrics={metric.name: Range(metric.low, metric.high) for metric in message.metrics},
+            ring_bits=message.ring_bits,
+            purpose=message.purpose,
+            policy_digest=message.policy_digest,
+        )
+        if plan.to_bytes() != data:
+            raise MalformedMessageError(
+                "a plan is not in canonical form: its metrics or leaves are unordered or doubled",
+                remedy="write it with Plan.to_bytes",
+            )
+        return plan
 
     def digest(self) -> bytes:
         """SHA-256 of the plan, 32 bytes; it enters every key, ciphertext and signature of a round."""
