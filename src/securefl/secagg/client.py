@@ -14,7 +14,7 @@ from securefl.secagg.consistency import accept_survivors, sign_survivors
 from securefl.secagg.context import pre_context
 from securefl.secagg.masked_input import Holder, accept_ciphertexts, check_vector, mask_vector
 from securefl.secagg.share_keys import Dealer, KeyList, accept_roster, share_secrets
-from securefl.secagg.states import STEP_OF, ClientState, client_next
+from securefl.secagg.states import STEP_OF, ClientState, client_receives, client_sends
 from securefl.secagg.unmask import accept_unmask, answer
 from securefl.types import SERVER, RoundContext, Step, Words
 from securefl.wire import bitmap, codec
@@ -91,7 +91,7 @@ class ClientRound(Redacted):
 
     def advertise(self) -> bytes:
         """R0: make the round's keys and publish them."""
-        following = client_next(self.context.server, self.state, Kind.ADVERTISE)
+        following = client_sends(self.context.server, self.state, Kind.ADVERTISE)
         self._advertised, message = advertise(self._ctx0, self._party, identity=self._identity, random=self._random)
         self.state = following
         return self._seal(Kind.ADVERTISE, message, self._ctx0)
@@ -108,7 +108,7 @@ class ClientRound(Redacted):
             RoundAbortedError: the round cannot go on for this party.
         """
         self._check_header(envelope)
-        following = client_next(self.context.server, self.state, envelope.kind)
+        following = client_receives(self.context.server, self.state, envelope.kind)
         binding = self._keys.ctx if self._keys else self._ctx0
         check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)
         handler = {
@@ -136,7 +136,7 @@ class ClientRound(Redacted):
         Raises:
             LocalProtocolError: shares have not arrived, the vector was masked before, or it does not fit the plan.
         """
-        following = client_next(self.context.server, self.state, Kind.MASKED_INPUT)
+        following = client_sends(self.context.server, self.state, Kind.MASKED_INPUT)
         keys, dealer, holder = _there(self._keys), _there(self._dealer), _there(self._holder)
         check_vector(self.context, vector)
         # The state moves before a single masked word exists: whatever happens next, these masks are never used again.

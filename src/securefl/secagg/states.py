@@ -88,6 +88,9 @@ SERVER: Final = {
 }
 """What closing a phase leads to."""
 
+FROM_PARTIES: Final = frozenset(SERVER_COLLECTS.values())
+"""The kinds that only parties send."""
+
 STEP_OF: Final = {
     Kind.ADVERTISE: Step.ADVERTISE,
     Kind.ROSTER: Step.SHARE_KEYS,
@@ -101,28 +104,35 @@ STEP_OF: Final = {
 }
 """The step that a message belongs to."""
 
-_SENT: Final = frozenset({Kind.ADVERTISE, Kind.MASKED_INPUT})
 
-
-def client_next(server: ServerModel, state: ClientState, kind: Kind) -> ClientState:
-    """The state that a party is in after `kind`, or a refusal.
+def client_sends(server: ServerModel, state: ClientState, kind: Kind) -> ClientState:
+    """The state that a party is in after it sent `kind` of its own accord (ADVERTISE, MASKED_INPUT).
 
     Raises:
-        RemoteProtocolError: the server sent a message that may not come now.
         LocalProtocolError: the caller asked for a message that may not be sent now.
     """
     following = CLIENT[server].get((state, kind))
-    if following is not None:
-        return following
-    if kind in _SENT:
+    if following is None:
         raise LocalProtocolError(
             f"{kind.name.lower()} was asked for in state {state}; a secret is used once",
             phase=STEP_OF[kind],
             remedy="start a new round: it has new keys",
         )
-    raise RemoteProtocolError(
-        f"{kind.name.lower()} may not come in state {state}: it is out of order or a repetition",
-        phase=STEP_OF.get(kind, ""),
-        suspects=("server",),
-        remedy="ignore it; this party answers each message once",
-    )
+    return following
+
+
+def client_receives(server: ServerModel, state: ClientState, kind: Kind) -> ClientState:
+    """The state that a party is in after it received `kind`.
+
+    Raises:
+        RemoteProtocolError: the message may not come now, or is not the server's to send.
+    """
+    following = CLIENT[server].get((state, kind))
+    if following is None or kind in FROM_PARTIES:
+        raise RemoteProtocolError(
+            f"{kind.name.lower()} may not come in state {state}: it is out of order, a repetition or not the server's to send",
+            phase=STEP_OF.get(kind, ""),
+            suspects=("server",),
+            remedy="ignore it; this party answers each message once",
+        )
+    return following
