@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from securefl.crypto.digest import digest
@@ -162,7 +163,7 @@ class Roster:
         if self.signature:
             lines += [f'owner = "{self.owner.hex()}"', f'signature = "{self.signature.hex()}"']
         for member in self.members:
-            lines += ["", "[[party]]", f"name = {json.dumps(member.name)}"]
+            lines += ["", "[[party]]", f"name = {json.dumps(member.name, ensure_ascii=False)}"]
             if member.verify_key:
                 lines += [f'key = "{member.verify_key.hex()}"  # {member.fingerprint}']
         return "\n".join(lines) + "\n"
@@ -185,6 +186,22 @@ class Roster:
             hex_field(table, "owner", source=source, sizes={0, 32}),
             hex_field(table, "signature", source=source, sizes={0, 64}),
         )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Roster:
+        """The roster in a file.
+
+        Raises:
+            ConfigError: it cannot be read, or as `from_toml`.
+            CryptoError: the owner's signature does not verify.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"the roster {path} cannot be read: {error}", remedy="write one with `securefl roster new`"
+            ) from error
+        return cls.from_toml(text, source=str(path))
 
 
 def _member(entry: Any, source: str) -> Member:

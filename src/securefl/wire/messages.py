@@ -24,7 +24,7 @@ Signature: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=64)]
 """64 bytes of Ed25519 under an active server, empty under a semi-honest one."""
 PartyIndex: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=MAX_PARTIES)]
 PartySet: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=MAX_PARTIES // 8)]
-LabelName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern="^[a-z0-9_]+$")]
+LabelName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=r"^[a-z0-9_]+\Z")]
 
 
 class Kind(enum.IntEnum):

@@ -1,0 +1,1 @@
+"""The command line: each verb is a few lines of the public API."""

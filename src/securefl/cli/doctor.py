@@ -1,0 +1,45 @@
+"""`securefl doctor`: is this machine ready, and do these files fit together?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from securefl.cli.options import JsonOption, PasswordFileOption
+from securefl.cli.passwords import load_key
+from securefl.cli.screen import Screen
+from securefl.report.doctor import Status, check_files, check_machine
+
+_STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog="Example: securefl doctor --config securefl.toml --policy policy.toml")(doctor)
+
+
+def doctor(
+    *,
+    config: Annotated[Path | None, typer.Option(metavar="CONFIG.toml", help="An experiment.")] = None,
+    policy: Annotated[Path | None, typer.Option(metavar="POLICY.toml", help="A party's policy.")] = None,
+    roster: Annotated[Path | None, typer.Option(metavar="ROSTER.toml", help="A roster.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="KEY.pem", help="A party's private key.")] = None,
+    password_file: PasswordFileOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Check this machine, and that the files given load and fit each other; exit 1 when something fails."""
+    screen = Screen(json)
+    checks = check_machine() + check_files(
+        config=config,
+        policy=policy,
+        roster=roster,
+        key=None if key is None else lambda: load_key(key, password_file),
+    )
+    for check in checks:
+        screen.check(check.status.value, _STYLES[check.status], check.name, check.finding, check.remedy)
+    failed = any(check.status is Status.FAIL for check in checks)
+    screen.json({"ok": not failed, "checks": [check.to_dict() for check in checks]})
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,145 @@
+"""An experiment as a TOML file: data, training, plan, faults and report, each with defaults that make a good start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from securefl.report.files import read_text
+from securefl.report.toml_schema import convert
+
+_Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+_Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+_Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Step = Literal["advertise", "share_keys", "masked_input", "consistency", "unmask"]
+
+STEPS: tuple[_Step, ...] = ("advertise", "share_keys", "masked_input", "consistency", "unmask")
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class DataConfig(_Table, frozen=True):
+    """`[data]`: what is learned from, and how it is dealt out.
+
+    Args:
+        dataset: one that scikit-learn bundles.
+        parties: into how many parts it is dealt.
+        partition: "dirichlet" for skewed labels, "iid" for even parts.
+        alpha: concentration of the Dirichlet distribution; small is skewed.
+        seed: of everything that is no secret: split, partition, batches.
+        test_fraction: share of the examples held out.
+    """
+
+    dataset: Literal["digits", "breast_cancer"] = "digits"
+    parties: _Count = 20
+    partition: Literal["dirichlet", "iid"] = "dirichlet"
+    alpha: _Positive = 1.0
+    seed: _Natural = 0
+    test_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
+
+
+class TrainingConfig(_Table, frozen=True):
+    """`[training]`: what each party does, and for how many rounds."""
+
+    rounds: _Count = 25
+    algorithm: Literal["fedavg"] = "fedavg"
+    epochs: _Count = 5
+    batch_size: _Count = 32
+    learning_rate: _Positive = 1.0
+    server_learning_rate: _Positive = 1.0
+
+
+class PlanConfig(_Table, frozen=True):
+    """`[plan]`: how the sum is protected; what is left out is computed.
+
+    Args:
+        server: what the server is assumed to do.
+        threshold: shares that rebuild a secret.
+        max_colluders: parties that may collude with the server.
+        dropout: share of the parties that a round must be able to lose; by default that of `[faults]`.
+        min_survivors: the least number of vectors in a sum.
+        value_bits: bits of one encoded value.
+        bound: largest absolute value of an update's coordinate.
+        purpose: what the sum is for; a party's policy may demand it.
+    """
+
+    server: Literal["active", "semi-honest"] = "active"
+    threshold: _Natural | None = None
+    max_colluders: _Natural | None = None
+    dropout: _Fraction | None = None
+    min_survivors: _Natural | None = None
+    value_bits: Annotated[int, msgspec.Meta(ge=4, le=32)] = 16
+    bound: _Positive = 4.0
+    purpose: Annotated[str, msgspec.Meta(max_length=256)] = ""
+
+
+class FaultsConfig(_Table, frozen=True):
+    """`[faults]`: who leaves in a rehearsal.
+
+    Args:
+        dropout: share of the parties that leave each round.
+        steps: the steps that they fail to complete, taken in turn.
+        seed: of the choice; by default that of `[data]`.
+    """
+
+    dropout: _Fraction = 0.1
+    steps: Annotated[tuple[_Step, ...], msgspec.Meta(min_length=1)] = STEPS
+    seed: _Natural | None = None
+
+
+class ReportConfig(_Table, frozen=True):
+    """`[report]`: where the report goes, and whether plain averaging is trained beside for comparison."""
+
+    output: Annotated[str, msgspec.Meta(min_length=1)] = "securefl-report"
+    compare_plain: bool = True
+
+
+class _Tables(_Table, frozen=True):
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    plan: PlanConfig = PlanConfig()
+    faults: FaultsConfig = FaultsConfig()
+    report: ReportConfig = ReportConfig()
+
+
+class ExperimentConfig(_Tables, frozen=True):
+    """A whole experiment; without arguments it is the one that `securefl demo` runs.
+
+        config = ExperimentConfig.load("examples/digits.toml")
+
+    Args:
+        source: the file that it was read from, for errors; empty for none.
+    """
+
+    source: str = ""
+
+    @classmethod
+    def from_toml(cls, text: str, *, source: str = "config") -> ExperimentConfig:
+        """The experiment in a TOML text.
+
+        Raises:
+            ConfigError: not TOML, an unknown table or key, or a value of another type or out of range; names the line.
+        """
+        tables = convert(text, source=source, shape=_Tables)
+        return cls(**{name: getattr(tables, name) for name in tables.__struct_fields__}, source=source)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ExperimentConfig:
+        """The experiment in a file.
+
+        Raises:
+            ConfigError: it cannot be read, or as `from_toml`.
+        """
+        text = read_text(path, what="configuration", remedy="write one with `securefl init`")
+        return cls.from_toml(text, source=str(path))
+
+    def to_dict(self) -> dict[str, object]:
+        """The tables as JSON has them."""
+        tables: dict[str, object] = msgspec.to_builtins(self)
+        del tables["source"]
+        return tables

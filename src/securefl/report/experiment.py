@@ -1,0 +1,235 @@
+"""An experiment: the same training with and without protection, on the same seeds and dropouts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import TypeAlias
+
+from securefl.errors import ConfigError, SecureFLError, UnsafePlanError
+from securefl.federated import (
+    DATASETS,
+    Aggregator,
+    Averaging,
+    Dataset,
+    DropoutSchedule,
+    FedAvg,
+    Federation,
+    History,
+    Params,
+    RoundOutcome,
+    RoundRecord,
+    SoftmaxRegression,
+    dirichlet,
+    iid,
+    plan_for,
+)
+from securefl.plan import Plan, SecAgg
+from securefl.report.config import ExperimentConfig
+from securefl.session import RoundResult
+from securefl.types import Step
+
+Observer: TypeAlias = Callable[[str, RoundRecord], None]
+"""Called after each round with "plain" or "secure" and what happened."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Something that a session refused on the way.
+
+    Args:
+        round: number of the round.
+        message: the error, with its suspects.
+    """
+
+    round: int
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExperimentResult:
+    """What came of an experiment.
+
+    Args:
+        plan: the agreement.
+        parties: names and numbers of examples, in order.
+        secure: the rounds under secure aggregation.
+        plain: the rounds without protection; None where there was no comparison.
+        secure_seconds: the secure training, as this machine took it.
+        plain_seconds: the plain one.
+        refusals: what clients and server refused, by round.
+        saturated: encoded values outside the bound, all parties and rounds together.
+        config: the experiment; None for a training that was set up by hand.
+    """
+
+    plan: Plan
+    parties: Mapping[str, int]
+    secure: History
+    plain: History | None = None
+    secure_seconds: float = 0.0
+    plain_seconds: float = 0.0
+    refusals: tuple[Refusal, ...] = ()
+    saturated: int = 0
+    config: ExperimentConfig | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Secure minus plain accuracy after the last round, in [-1, 1]; None without a comparison."""
+        return None if self.plain is None else self.secure.accuracy - self.plain.accuracy
+
+    @property
+    def saturated_share(self) -> float:
+        """The share of all encoded values that lay outside the bound, in [0, 1]."""
+        return self.saturated / (self.plan.layout.size * len(self.parties) * len(self.secure))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """An experiment that is ready to run: data dealt out, plan agreed.
+
+    result = Experiment.prepare(ExperimentConfig.load("examples/digits.toml")).run()
+    write_report("securefl-report", result)
+    """
+
+    config: ExperimentConfig
+    model: SoftmaxRegression
+    clients: Mapping[str, Dataset]
+    test: Dataset
+    plan: Plan
+
+    @classmethod
+    def prepare(cls, config: ExperimentConfig) -> Experiment:
+        """Load the data, deal it out, and make the plan.
+
+        Raises:
+            ConfigError: scikit-learn is missing, or the data cannot be dealt out so.
+            UnsafePlanError: no safe plan satisfies the configuration; a ConfigError that names the file, where there is one.
+        """
+        data = config.data
+        train, test = DATASETS[data.dataset](data.seed, data.test_fraction)
+        if data.partition == "iid":
+            parts = iid(train.y, data.parties, data.seed)
+        else:
+            parts = dirichlet(train.y, data.parties, data.alpha, data.seed)
+        digits = len(str(data.parties))
+        clients = {f"party-{number:0{digits}}": train.subset(part) for number, part in enumerate(parts, 1)}
+        model = SoftmaxRegression(features=train.x[0].size, classes=int(train.y.max()) + 1)
+        wanted = config.plan
+        try:
+            plan = plan_for(
+                model, clients, protocol=_protocol(config), bound=wanted.bound, value_bits=wanted.value_bits
+            ).replace(purpose=wanted.purpose)
+        except UnsafePlanError as error:
+            if not config.source:
+                raise
+            raise ConfigError(f"{config.source}: [plan] {error.message}", remedy=error.remedy) from error
+        return cls(config=config, model=model, clients=clients, test=test, plan=plan)
+
+    def run(self, observe: Observer | None = None) -> ExperimentResult:
+        """Train, first in the clear where a comparison is wanted, then securely.
+
+        Args:
+            observe: called after each round.
+
+        Raises:
+            NonFiniteError: a party's training diverged.
+            RoundAbortedError: too few parties were left; the message names the round.
+        """
+        plain, plain_seconds = None, 0.0
+        if self.config.report.compare_plain:
+            plain, plain_seconds = _fit(self._federation(None), "plain", self.config.training.rounds, observe)
+        federation = self._federation(self.plan)
+        watch = federation.aggregator = _Watch(federation.aggregator)
+        secure, secure_seconds = _fit(federation, "secure", self.config.training.rounds, observe)
+        return ExperimentResult(
+            plan=self.plan,
+            parties={name: len(dataset) for name, dataset in self.clients.items()},
+            secure=secure,
+            plain=plain,
+            secure_seconds=secure_seconds,
+            plain_seconds=plain_seconds,
+            refusals=tuple(watch.refusals),
+            saturated=watch.saturated,
+            config=self.config,
+        )
+
+    def _federation(self, plan: Plan | None) -> Federation:
+        training, faults, seed = self.config.training, self.config.faults, self.config.data.seed
+        return Federation(
+            self.model,
+            self.clients,
+            plan=plan,
+            algorithm=FedAvg(training.epochs, training.batch_size, training.learning_rate),
+            server=Averaging(training.server_learning_rate),
+            test=self.test,
+            seed=seed,
+            dropouts=DropoutSchedule(
+                faults.dropout,
+                steps=tuple(Step(step) for step in faults.steps),
+                seed=seed if faults.seed is None else faults.seed,
+            ),
+        )
+
+
+def bearable_colluders(parties: int, dropout: float) -> int:
+    """A fifth of the parties, or as many as still let an active plan lose a fraction `dropout` of them.
+
+    With t = floor((n + c) / 2) + 1 and t + 1 parties needed to the end, s stayers bear c <= 2s - n - 3.
+    """
+    staying = parties - math.floor(Fraction(str(dropout)) * parties)
+    return max(0, min(parties // 5, 2 * staying - parties - 3))
+
+
+def _protocol(config: ExperimentConfig) -> SecAgg:
+    wanted = config.plan
+    dropout = config.faults.dropout if wanted.dropout is None else wanted.dropout
+    colluders = wanted.max_colluders
+    if wanted.threshold is None and colluders is None:
+        colluders = bearable_colluders(config.data.parties, dropout)
+    return SecAgg(
+        threshold=wanted.threshold,
+        server=wanted.server,
+        max_colluders=colluders,
+        dropout=dropout,
+        min_survivors=wanted.min_survivors,
+    )
+
+
+def _fit(federation: Federation, arm: str, rounds: int, observe: Observer | None) -> tuple[History, float]:
+    started = time.perf_counter()
+    try:
+        federation.fit(rounds, progress=(lambda record: observe(arm, record)) if observe else False)
+    except SecureFLError as error:
+        error.add_note(f"in round {len(federation.history) + 1} of {rounds} of the {arm} training")
+        raise
+    return federation.history, time.perf_counter() - started
+
+
+class _Watch:
+    """An aggregator that keeps what training itself does not need: refusals, and values that were clamped."""
+
+    def __init__(self, inner: Aggregator) -> None:
+        self._inner = inner
+        self._rounds = 0
+        self.refusals: list[Refusal] = []
+        self.saturated = 0
+
+    def round(
+        self,
+        updates: Mapping[str, Params],
+        *,
+        weights: Mapping[str, int],
+        metrics: Mapping[str, Mapping[str, float]],
+        model: Params,
+        drop: Mapping[str, Step],
+    ) -> RoundOutcome:
+        """As the aggregator within."""
+        self._rounds += 1
+        outcome = self._inner.round(updates, weights=weights, metrics=metrics, model=model, drop=drop)
+        if isinstance(outcome, RoundResult):
+            self.refusals += [Refusal(round=self._rounds, message=str(refusal)) for refusal in outcome.refusals]
+            self.saturated += sum(outcome.saturated.values())
+        return outcome

@@ -1,0 +1,38 @@
+"""What a plan does not protect against: said in every report, beside what it does."""
+
+from __future__ import annotations
+
+from securefl.plan import Plan
+
+NO_PRIVACY = "no differential privacy: nothing limits what the sums themselves say about one party"
+
+SIMULATED = (
+    "Simulated policy: every party ran in this one process and accepted just what the plan offers. "
+    "Bytes and cryptography are real, separation between the parties is not."
+)
+
+
+def limits(plan: Plan) -> list[str]:
+    """What remains possible under a plan, one sentence each."""
+    chosen = plan.parameters
+    rows = [
+        (
+            "The sum and the model made from it say something about each party's data: there is no differential privacy "
+            "in this plan, so no epsilon bounds it."
+        ),
+        f"More than {chosen.max_colluders} parties together with the server may open the vector of another.",
+        "A party can send a wrong or poisoned update; nobody sees it, and nothing here tests it.",
+        (
+            "The server can end a round without a sum, and chooses who is in it: any "
+            f"{chosen.min_survivors} parties or more."
+        ),
+        "Who took part, when each answered and how long its messages are is visible to the server and the network.",
+        "A party whose own machine is broken into loses what is on it; Python cannot wipe every copy from memory.",
+    ]
+    if not chosen.active:
+        rows.insert(
+            0,
+            "A server that deviates from the protocol can open single vectors: this plan assumes one that follows it. "
+            'Plan with server = "active" if it might not.',
+        )
+    return rows

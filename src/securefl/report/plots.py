@@ -1,0 +1,166 @@
+"""The plots of a report, as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from securefl.federated import History
+from securefl.report.svg import BLUE, GREEN, INK, MUTED, ORANGE, PINK, SKY, VERMILION, figure, to_svg
+from securefl.types import Step
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STEP_NAMES = {
+    "advertise": "advertise keys",
+    "share_keys": "share keys",
+    "masked_input": "masked input",
+    "consistency": "consistency",
+    "unmask": "unmask",
+}
+STEP_COLOURS = {
+    "advertise": VERMILION,
+    "share_keys": ORANGE,
+    "masked_input": PINK,
+    "consistency": SKY,
+    "unmask": GREEN,
+}
+_IN_THE_SUM = frozenset({Step.CONSISTENCY, Step.UNMASK})
+_LABELLED_PARTIES = 40
+
+
+def accuracy(secure: History, plain: History | None) -> str:
+    """Test accuracy by round."""
+    with figure(10.5, 3.4) as (drawn, axes):
+        rounds = range(1, len(secure) + 1)
+        if plain is not None:
+            # Broad and pale below, as the two usually coincide.
+            axes.plot(
+                rounds,
+                _percent(plain),
+                color=ORANGE,
+                linewidth=6,
+                alpha=0.55,
+                label="plain FedAvg",
+                solid_capstyle="round",
+            )
+        axes.plot(rounds, _percent(secure), color=BLUE, linewidth=1.8, marker="o", markersize=3.5, label="secure")
+        axes.set_xlim(0.5, len(secure) + 0.5)
+        axes.set_xlabel("round")
+        axes.set_ylabel("test accuracy (%)")
+        _whole_rounds(axes)
+        axes.legend(loc="lower right")
+        return to_svg(drawn, name="accuracy", description="Test accuracy in per cent by round, secure and plain")
+
+
+def bytes_by_step(totals: Mapping[str, tuple[int, int]], *, parties: int, rounds: int) -> str:
+    """Kilobytes of one party in one round, by step, up and down."""
+    scale = 1000 * parties * rounds
+    sides = [tuple(value / scale for value in side) for side in zip(*totals.values(), strict=True)]
+    with figure(5.4, 3.4) as (drawn, axes):
+        _bars(
+            drawn,
+            axes,
+            list(totals),
+            sides,
+            labels=("up: party to server", "down: server to party"),
+            colours=(BLUE, ORANGE),
+        )
+        axes.set_xlabel("kB per party and round")
+        return to_svg(
+            drawn, name="bytes", description="Kilobytes per party and round by step of the protocol, up and down"
+        )
+
+
+def seconds_by_step(totals: Mapping[str, tuple[float, float]], *, training: float, parties: int, rounds: int) -> str:
+    """Milliseconds of one party and of the server in one round, by step, beside local training."""
+    both = {"training": (training, 0.0), **totals}
+    clients = [1000 * client / (parties * rounds) for client, _ in both.values()]
+    server = [1000 * own / rounds for _, own in both.values()]
+    with figure(5.4, 3.4) as (drawn, axes):
+        _bars(drawn, axes, list(both), (clients, server), labels=("one party", "the server"), colours=(BLUE, ORANGE))
+        axes.set_xlabel("milliseconds per round")
+        return to_svg(drawn, name="seconds", description="Milliseconds per round by step, one party and the server")
+
+
+def dropouts(history: History, parties: Sequence[str]) -> str:
+    """Who left when: parties by rounds, coloured by the step that was not completed, hollow where the vector had arrived."""
+    from matplotlib.patches import Patch, Rectangle
+
+    row = {party: number for number, party in enumerate(parties)}
+    height = min(9.0, 1.3 + 0.22 * len(parties))
+    with figure(10.5, height) as (drawn, axes):
+        axes.set_xlim(0.5, len(history) + 0.5)
+        axes.set_ylim(len(parties) - 0.5, -0.5)
+        for record in history:
+            for party, step in record.dropped.items():
+                colour = STEP_COLOURS[step]
+                axes.add_patch(
+                    Rectangle(
+                        (record.round - 0.36, row[party] - 0.34),
+                        0.72,
+                        0.68,
+                        facecolor="none" if step in _IN_THE_SUM else colour,
+                        edgecolor=colour,
+                        linewidth=1.6,
+                    )
+                )
+        if len(parties) <= _LABELLED_PARTIES:
+            axes.set_yticks(range(len(parties)), [_short(party) for party in parties], fontsize=9)
+        else:
+            axes.set_ylabel("party")
+        axes.set_xlabel("round")
+        _whole_rounds(axes)
+        keys = [
+            Patch(
+                facecolor="none" if step in _IN_THE_SUM else STEP_COLOURS[step],
+                edgecolor=STEP_COLOURS[step],
+                linewidth=1.6,
+                label=STEP_NAMES[step],
+            )
+            for step in Step
+        ]
+        drawn.legend(handles=keys, loc="outside upper left", ncols=5, handlelength=1.0, columnspacing=1.4)
+        return to_svg(drawn, name="dropouts", description="Which party left in which round, and at which step")
+
+
+def _bars(
+    drawn: Figure,
+    axes: Axes,
+    steps: Sequence[str],
+    sides: Sequence[Sequence[float]],
+    *,
+    labels: Sequence[str],
+    colours: Sequence[str],
+) -> None:
+    """Two horizontal bars a step with their values written at the end; the first step is on top."""
+    high = max((max(side) for side in sides), default=1.0) or 1.0
+    for side, label, colour, shift in zip(sides, labels, colours, (-0.19, 0.19), strict=True):
+        places = [place + shift for place in range(len(steps))]
+        bars = axes.barh(places, side, height=0.36, color=colour, label=label)
+        axes.bar_label(bars, [_value(value) for value in side], padding=4, fontsize=9, color=MUTED)
+    axes.set_yticks(range(len(steps)), [STEP_NAMES.get(step, step) for step in steps], color=INK)
+    axes.set_xlim(0, 1.16 * high)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    drawn.legend(loc="outside upper left", ncols=2, handlelength=1.0)
+
+
+def _whole_rounds(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+
+
+def _value(value: float) -> str:
+    return "" if value == 0 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def _percent(history: History) -> list[float]:
+    return [100 * value for value in history.curve("accuracy")]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 20 else name[:19] + "…"

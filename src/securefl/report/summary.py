@@ -1,0 +1,104 @@
+"""The numbers of an experiment: totals by step and by round, and the JSON that other programs rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from securefl.federated import History
+from securefl.report.environment import machine, versions
+from securefl.report.experiment import ExperimentResult
+from securefl.report.limits import NO_PRIVACY
+from securefl.session.disclosure import disclosures
+from securefl.types import Step
+
+
+def bytes_by_step(history: History) -> dict[str, tuple[int, int]]:
+    """(up, down) in bytes by step, all rounds and parties together."""
+    return {
+        step: (
+            sum(record.bytes_by_step[step][0] for record in history if step in record.bytes_by_step),
+            sum(record.bytes_by_step[step][1] for record in history if step in record.bytes_by_step),
+        )
+        for step in _steps(history)
+    }
+
+
+def seconds_by_step(history: History) -> dict[str, tuple[float, float]]:
+    """(all clients together, server) in seconds by step, all rounds together."""
+    return {
+        step: (
+            sum(record.seconds_by_step[step][0] for record in history if step in record.seconds_by_step),
+            sum(record.seconds_by_step[step][1] for record in history if step in record.seconds_by_step),
+        )
+        for step in _steps(history)
+    }
+
+
+def dropouts_by_step(history: History) -> dict[str, int]:
+    """How many parties left at each step, all rounds together; steps at which nobody left are missing."""
+    left = [step for record in history for step in record.dropped.values()]
+    return {step.value: left.count(step.value) for step in Step if step.value in left}
+
+
+def bytes_up(history: History) -> int:
+    """Bytes that all parties sent in all rounds."""
+    return sum(record.bytes_up for record in history)
+
+
+def bytes_down(history: History) -> int:
+    """Bytes that the server sent in all rounds."""
+    return sum(record.bytes_down for record in history)
+
+
+def train_seconds(history: History) -> float:
+    """Local training in all rounds, all parties together."""
+    return sum(record.train_seconds for record in history)
+
+
+def to_dict(result: ExperimentResult) -> dict[str, Any]:
+    """An experiment as JSON has it; `rounds` are those of the secure training."""
+    secure, plain = result.secure, result.plain
+    rounds = secure.to_dict()["rounds"]
+    for number, record in enumerate(rounds):
+        record["accuracy"] = record["test_metrics"].get("accuracy")
+        record["plain_accuracy"] = None if plain is None else plain.records[number].test_metrics.get("accuracy")
+    seconds = seconds_by_step(secure)
+    return {
+        "accuracy": secure.accuracy,
+        "secure_accuracy": secure.accuracy,
+        "plain_accuracy": None if plain is None else plain.accuracy,
+        "difference_points": None if result.difference is None else 100 * result.difference,
+        "epsilon": {"server": None, "observer": None, "note": NO_PRIVACY},
+        "parties": dict(result.parties),
+        "bytes_up": bytes_up(secure),
+        "bytes_down": bytes_down(secure),
+        "bytes_by_step": {step: list(both) for step, both in bytes_by_step(secure).items()},
+        "plain_bytes_up": None if plain is None else bytes_up(plain),
+        "seconds": {
+            "total": result.secure_seconds + result.plain_seconds,
+            "secure": result.secure_seconds,
+            "plain": None if plain is None else result.plain_seconds,
+            "training": train_seconds(secure),
+            "clients": sum(clients for clients, _ in seconds.values()),
+            "server": sum(server for _, server in seconds.values()),
+            "by_step": {step: list(both) for step, both in seconds.items()},
+        },
+        "dropouts": {
+            "by_step": dropouts_by_step(secure),
+            "by_round": [dict(record.dropped) for record in secure],
+        },
+        "refusals": [{"round": refusal.round, "message": refusal.message} for refusal in result.refusals],
+        "saturated_values": result.saturated,
+        "simulated_policy": True,
+        "disclosures": [{"what": row.what, "who": row.who} for row in disclosures(result.plan)],
+        "plan": result.plan.to_dict(),
+        "config": None if result.config is None else result.config.to_dict(),
+        "versions": versions(),
+        "machine": machine(),
+        "rounds": rounds,
+    }
+
+
+def _steps(history: History) -> list[str]:
+    seen = {step for record in history for step in record.bytes_by_step}
+    return [step.value for step in Step if step.value in seen]

@@ -1,0 +1,948 @@
+"""The security checks of the library, each with an edit that removes or weakens it and the attacks that must then succeed.
+
+Used by `test_checks_bite.py`. A snippet must stand exactly once in its file: when the source changes so that it does not, the table is
+out of date and the test says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+NEVER = "if False:"
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One edit.
+
+    Args:
+        name: what the edited library no longer does.
+        file: inside the package.
+        edits: (what stands there, what stands there instead).
+        tests: the attack files of which one must go red.
+    """
+
+    name: str
+    file: str
+    edits: tuple[tuple[str, str], ...]
+    tests: tuple[str, ...]
+
+
+def check(name: str, file: str, old: str, new: str, *tests: str) -> Check:
+    return Check(name, file, ((old, new),), tests)
+
+
+CHECKS = [
+    # R0
+    check("two keys alike", "secagg/advertise.py", "if entry.mask_key == entry.share_key:", NEVER, "lying_keys"),
+    check("signed under semi-honest", "secagg/advertise.py", "if entry.signature:", NEVER, "lying_keys"),
+    check(
+        "key signature",
+        "secagg/advertise.py",
+        "verify(verify_key, entry.signature, _signed_data(ctx0, entry.party, entry.mask_key, entry.share_key))",
+        "pass",
+        "lying_keys",
+    ),
+    check(
+        "key signature covers ctx0",
+        "secagg/advertise.py",
+        'digest("advertise", ctx0, party, mask_key, share_key)',
+        'digest("advertise", party, mask_key, share_key)',
+        "replay",
+    ),
+    # R1
+    check(
+        "plan digest in key list",
+        "secagg/share_keys.py",
+        "if not equal(message.plan_digest, context.plan_digest):",
+        NEVER,
+        "downgrade",
+    ),
+    check(
+        "key list in order and on the roster",
+        "secagg/share_keys.py",
+        "if parties != sorted(set(parties)) or (parties and parties[-1] >= context.parties):",
+        NEVER,
+        "lying_keys",
+    ),
+    check(
+        "key list without strangers",
+        "secagg/share_keys.py",
+        "if parties != sorted(set(parties)) or (parties and parties[-1] >= context.parties):",
+        "if parties != sorted(set(parties)):",
+        "lying_keys",
+        "huge_messages",
+    ),
+    check(
+        "own keys in key list",
+        "secagg/share_keys.py",
+        "if mine is None or (mine.mask_key, mine.share_key) != (own.mask.public, own.share.public):",
+        "if mine is None:",
+        "lying_keys",
+    ),
+    check(
+        "own share key in key list",
+        "secagg/share_keys.py",
+        "if mine is None or (mine.mask_key, mine.share_key) != (own.mask.public, own.share.public):",
+        "if mine is None or mine.mask_key != own.mask.public:",
+        "lying_keys",
+    ),
+    check("keys unique", "secagg/share_keys.py", "if len(set(published)) != len(published):", NEVER, "lying_keys"),
+    check(
+        "keys in list signed",
+        "secagg/share_keys.py",
+        "check_entry(ctx0, entry, verify_key=verify_key, name=names[entry.party])",
+        "pass",
+        "lying_keys",
+    ),
+    check("attendance", "secagg/share_keys.py", "check_attendance(context, len(entries))", "pass", "downgrade"),
+    check(
+        "root of key list",
+        "secagg/share_keys.py",
+        "if not equal(key_list_root(message.entries), message.root):",
+        NEVER,
+        "lying_keys",
+    ),
+    check("quorum of key list", "secagg/share_keys.py", "if attending < context.quorum:", NEVER, "downgrade"),
+    check(
+        "active rule strict",
+        "secagg/share_keys.py",
+        "2 * context.threshold <= attending + context.max_colluders",
+        "2 * context.threshold < attending + context.max_colluders",
+        "downgrade",
+    ),
+    check(
+        "active rule counts colluders",
+        "secagg/share_keys.py",
+        "2 * context.threshold <= attending + context.max_colluders",
+        "2 * context.threshold <= attending",
+        "downgrade",
+    ),
+    check("share key wiped", "secagg/share_keys.py", "    own.share.wipe()\n", "", "state_after_errors"),
+    check(
+        "destinations",
+        "secagg/share_keys.py",
+        "if destinations != sorted(neighbours - {party}):",
+        NEVER,
+        "lying_shares",
+    ),
+    check(
+        "number of commitments",
+        "secagg/share_keys.py",
+        "if len(message.commitments) != len(LABELS) or any(",
+        "if any(",
+        "lying_shares",
+    ),
+    check(
+        "number of digests",
+        "secagg/share_keys.py",
+        "if len(message.commitments) != len(LABELS) or any(",
+        "if len(message.commitments) != len(LABELS) or 0 and any(",
+        "lying_shares",
+    ),
+    # Contexts
+    *(
+        check(f"ctx covers {field}", "secagg/context.py", old, new, "flower_defects", "lying_keys")
+        for field, old, new in (
+            ("plan", "context.plan_digest, context.model_digest, root", "context.model_digest, root"),
+            ("model", "context.plan_digest, context.model_digest, root", "context.plan_digest, root"),
+            ("root", "context.plan_digest, context.model_digest, root", "context.plan_digest, context.model_digest"),
+            ("session", "VERSION, context.session, context.round, context", "VERSION, context.round, context"),
+            ("round", "VERSION, context.session, context.round, context", "VERSION, context.session, context"),
+            ("roster", "context.round, context.roster_digest)", "context.round)"),
+        )
+    ),
+    *(
+        check(
+            f"root covers {field}",
+            "secagg/context.py",
+            '"key", entry.party, entry.mask_key, entry.share_key',
+            new,
+            "lying_keys",
+        )
+        for field, new in (
+            ("mask key", '"key", entry.party, entry.share_key'),
+            ("share key", '"key", entry.party, entry.mask_key'),
+            ("party", '"key", entry.mask_key, entry.share_key'),
+        )
+    ),
+    # Dealing
+    check(
+        "associated data",
+        "secagg/dealing.py",
+        "return ctx + u32(source) + u32(destination)",
+        'return b""',
+        "lying_shares",
+    ),
+    check(
+        "labels of a bundle",
+        "secagg/dealing.py",
+        "if tuple(share.label for share in bundle.shares) != tuple(label.value for label in LABELS):",
+        NEVER,
+        "lying_shares",
+    ),
+    check(
+        "share digest at its holder",
+        "secagg/dealing.py",
+        "if not equal(expected, item.share_digests):",
+        NEVER,
+        "lying_shares",
+    ),
+    check(
+        "one share released",
+        "secagg/dealing.py",
+        "        self._shares.clear()\n        return share",
+        "        return share",
+        "both_shares",
+    ),
+    check(
+        "commitment of a rebuilt secret",
+        "secagg/dealing.py",
+        "if not equal(commitment(self._ctx, owner, label, secret), expected):",
+        NEVER,
+        "lying_shares",
+    ),
+    check(
+        "t shares rebuild",
+        "secagg/dealing.py",
+        "if len(holders) < self._threshold:",
+        "if len(holders) < self._threshold - 1:",
+        "state_after_errors",
+    ),
+    # R2
+    check(
+        "sources of shares",
+        "secagg/masked_input.py",
+        "if sources != sorted(set(sources)) or not set(sources) <= set(keys.entries) - {party}:",
+        NEVER,
+        "asymmetric_neighbours",
+    ),
+    check(
+        "sources once, in order",
+        "secagg/masked_input.py",
+        "if sources != sorted(set(sources)) or not set(sources) <= set(keys.entries) - {party}:",
+        "if not set(sources) <= set(keys.entries) - {party}:",
+        "asymmetric_neighbours",
+    ),
+    check(
+        "sources other than oneself",
+        "secagg/masked_input.py",
+        "if sources != sorted(set(sources)) or not set(sources) <= set(keys.entries) - {party}:",
+        "if sources != sorted(set(sources)) or not set(sources) <= set(keys.entries):",
+        "asymmetric_neighbours",
+    ),
+    check("size of A_u", "secagg/masked_input.py", "if len(sources) + 1 < context.quorum:", NEVER, "downgrade"),
+    check(
+        "size of A_u by one",
+        "secagg/masked_input.py",
+        "if len(sources) + 1 < context.quorum:",
+        "if len(sources) + 2 < context.quorum:",
+        "downgrade",
+    ),
+    check("dealer wiped", "secagg/masked_input.py", "    dealer.wipe()\n", "", "state_after_errors"),
+    check(
+        "values below 2^b",
+        "secagg/masked_input.py",
+        "if vector.size and int(vector.max()) > ring.mask:",
+        NEVER,
+        "state_after_errors",
+    ),
+    check(
+        "shape of the vector",
+        "secagg/masked_input.py",
+        "if vector.dtype != ring.dtype or vector.shape != (context.length,):",
+        NEVER,
+        "state_after_errors",
+    ),
+    check("order of chunks", "secagg/masked_input.py", "if message.chunk != self._seen:", NEVER, "late_vector"),
+    check(
+        "one A_u for all chunks",
+        "secagg/masked_input.py",
+        "if self._seen and neighbours != self.neighbours:",
+        NEVER,
+        "late_vector",
+    ),
+    *(
+        check(
+            f"reported A_u {what}",
+            "secagg/masked_input.py",
+            "if not neighbours <= self._dealt - {self._party} or len(neighbours) + 1 < self._context.quorum:",
+            new,
+            "asymmetric_neighbours",
+        )
+        for what, new in (
+            ("within dealers", "if len(neighbours) + 1 < self._context.quorum:"),
+            ("without its sender", "if not neighbours <= self._dealt or len(neighbours) + 1 < self._context.quorum:"),
+            ("large enough", "if not neighbours <= self._dealt - {self._party}:"),
+        )
+    ),
+    # R3
+    check(
+        "U3 within A_u",
+        "secagg/consistency.py",
+        "if not survivors <= neighbours | {party}:",
+        NEVER,
+        "asymmetric_neighbours",
+        "split_survivors",
+    ),
+    check("oneself in U3", "secagg/consistency.py", "elif party not in survivors:", "elif False:", "both_shares"),
+    check("floor of U3", "secagg/consistency.py", "elif len(survivors) < floor:", "elif False:", "both_shares"),
+    *(
+        check(
+            f"floor of U3 counts {what}",
+            "secagg/consistency.py",
+            "floor = max(context.threshold, context.min_survivors)",
+            new,
+            "both_shares",
+        )
+        for what, new in (
+            ("min_survivors", "floor = context.threshold"),
+            ("threshold", "floor = context.min_survivors"),
+        )
+    ),
+    check(
+        "symmetric A_u",
+        "secagg/consistency.py",
+        "if party not in reported[peer]:",
+        NEVER,
+        "asymmetric_neighbours",
+    ),
+    check(
+        "survivor signature covers ctx",
+        "secagg/consistency.py",
+        'digest("survivors", ctx, members)',
+        'digest("survivors", members)',
+        "both_shares",
+        "replay",
+    ),
+    check(
+        "survivor signature covers U3",
+        "secagg/consistency.py",
+        'digest("survivors", ctx, members)',
+        'digest("survivors", ctx)',
+        "both_shares",
+    ),
+    # R4
+    check("no signatures under semi-honest", "secagg/unmask.py", "if message.signatures:", NEVER, "both_shares"),
+    check(
+        "the set that was signed",
+        "secagg/unmask.py",
+        "if verify_keys is None or signed != survivors:",
+        "if verify_keys is None:",
+        "both_shares",
+    ),
+    *(
+        check(
+            f"signers {what}",
+            "secagg/unmask.py",
+            "if signers != sorted(set(signers)) or not set(signers) <= survivors:",
+            new,
+            "both_shares",
+        )
+        for what, new in (
+            ("once", "if not set(signers) <= survivors:"),
+            ("survivors", "if signers != sorted(set(signers)):"),
+        )
+    ),
+    check("t signatures", "secagg/unmask.py", "if len(signers) < context.threshold:", NEVER, "both_shares"),
+    check(
+        "t signatures, not t - 1",
+        "secagg/unmask.py",
+        "if len(signers) < context.threshold:",
+        "if len(signers) < context.threshold - 1:",
+        "both_shares",
+    ),
+    check(
+        "survivor signatures verified",
+        "secagg/unmask.py",
+        "verify(verify_keys[item.party], item.signature, data)",
+        "pass",
+        "both_shares",
+    ),
+    check(
+        "rules of R3 at R4",
+        "secagg/unmask.py",
+        "accept_survivors(context, party, neighbours, survivors, phase=Step.UNMASK)",
+        "pass",
+        "both_shares",
+    ),
+    check("owners answered for", "secagg/unmask.py", "if owners != sorted(neighbours):", NEVER, "lying_shares"),
+    check(
+        "label answered",
+        "secagg/unmask.py",
+        "if item.label != label or not equal(",
+        "if not equal(",
+        "lying_shares",
+        "damaged_messages",
+    ),
+    check(
+        "share as dealt",
+        "secagg/unmask.py",
+        "if item.label != label or not equal(expected, share_digest(ctx, item.owner, party, label, item.share)):",
+        "if item.label != label:",
+        "lying_shares",
+    ),
+    check(
+        "mask key as advertised",
+        "secagg/unmask.py",
+        "if not equal(mask.public, entries[party].mask_key):",
+        NEVER,
+        "lying_shares",
+    ),
+    # The party's machine
+    check(
+        "left on any exception",
+        "secagg/client.py",
+        "        except BaseException:\n            # Also",
+        "        except ZeroDivisionError:\n            # Also",
+        "state_after_errors",
+    ),
+    check(
+        "left on any exception while masking",
+        "secagg/client.py",
+        "        except BaseException:\n            self.abort()",
+        "        except ZeroDivisionError:\n            self.abort()",
+        "state_after_errors",
+    ),
+    check("wiped when done", "secagg/client.py", "if following is ClientState.DONE:", NEVER, "state_after_errors"),
+    check(
+        "wiped when left",
+        "secagg/client.py",
+        "        self.state = ClientState.ABORTED\n        self._wipe()",
+        "        self.state = ClientState.ABORTED",
+        "state_after_errors",
+    ),
+    check(
+        "masked once",
+        "secagg/client.py",
+        "        self.state = following\n        try:",
+        "        try:",
+        "state_after_errors",
+    ),
+    check(
+        "session and round at the party",
+        "secagg/client.py",
+        "if (envelope.session, envelope.round) != (self.context.session, self.context.round):",
+        NEVER,
+        "replay",
+    ),
+    check("server's index", "secagg/client.py", "if envelope.sender != SERVER_INDEX:", NEVER, "replay"),
+    check(
+        "seal at the party",
+        "secagg/client.py",
+        "check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)",
+        "pass",
+        "replay",
+        "damaged_messages",
+    ),
+    check(
+        "identity under active",
+        "secagg/client.py",
+        "if context.active and (identity is None or verify_keys is None):",
+        NEVER,
+        "downgrade",
+    ),
+    check(
+        "admission",
+        "secagg/client.py",
+        "self._admit(keys.context, len(keys.entries))",
+        "pass",
+        "state_after_errors",
+    ),
+    check(
+        "rules of R3 before signing",
+        "secagg/client.py",
+        "accept_survivors(self.context, self._party, holder.neighbours, survivors, phase=Step.CONSISTENCY)",
+        "pass",
+        "both_shares",
+    ),
+    # The order of messages
+    check(
+        "only the server's kinds",
+        "secagg/states.py",
+        "following is None or kind in FROM_PARTIES",
+        "following is None",
+        "replay",
+    ),
+    check(
+        "no opening before signing",
+        "secagg/states.py",
+        "        (ClientState.MASKED, Kind.SURVIVORS): ClientState.SIGNED,",
+        "        (ClientState.MASKED, Kind.SURVIVORS): ClientState.SIGNED,\n"
+        "        (ClientState.MASKED, Kind.UNMASK): ClientState.DONE,",
+        "both_shares",
+    ),
+    check(
+        "one signature",
+        "secagg/states.py",
+        "        (ClientState.MASKED, Kind.SURVIVORS): ClientState.SIGNED,",
+        "        (ClientState.MASKED, Kind.SURVIVORS): ClientState.SIGNED,\n"
+        "        (ClientState.SIGNED, Kind.SURVIVORS): ClientState.SIGNED,",
+        "both_shares",
+    ),
+    check(
+        "one answer",
+        "secagg/states.py",
+        "        (ClientState.SIGNED, Kind.UNMASK): ClientState.DONE,",
+        "        (ClientState.SIGNED, Kind.UNMASK): ClientState.SIGNED,",
+        "both_shares",
+    ),
+    check(
+        "one key list",
+        "secagg/states.py",
+        "    (ClientState.SHARED, Kind.CIPHERTEXTS): ClientState.READY,",
+        "    (ClientState.SHARED, Kind.CIPHERTEXTS): ClientState.READY,\n"
+        "    (ClientState.SHARED, Kind.ROSTER): ClientState.SHARED,",
+        "replay",
+    ),
+    # The server's machine
+    check("key advertised twice", "secagg/server.py", "if self._published & published:", NEVER, "lying_keys"),
+    check(
+        "seal at the server",
+        "secagg/server.py",
+        "check_seal(envelope, binding=self.binding, verify_key=verify_key, suspect=name)",
+        "pass",
+        "replay",
+        "lying_keys",
+    ),
+    check(
+        "sender on the roster", "secagg/server.py", "if envelope.sender >= self.context.parties:", NEVER, "lying_keys"
+    ),
+    check(
+        "session and round at the server",
+        "secagg/server.py",
+        "if (envelope.session, envelope.round) != (self.context.session, self.context.round):",
+        NEVER,
+        "replay",
+    ),
+    check("kind of the phase", "secagg/server.py", "if envelope.kind is not expected:", NEVER, "late_vector", "replay"),
+    check(
+        "one message a phase, and only of who is in it",
+        "secagg/server.py",
+        "if envelope.sender not in self.waiting_for:",
+        NEVER,
+        "late_vector",
+    ),
+    check(
+        "who was left out stays out",
+        "secagg/server.py",
+        "if envelope.sender not in self.waiting_for:",
+        "if envelope.sender in self._answered:",
+        "late_vector",
+    ),
+    check(
+        "keys checked by the server",
+        "secagg/server.py",
+        "check_entry(self._ctx0, entry, verify_key=verify_key, name=name)",
+        "pass",
+        "lying_keys",
+    ),
+    check(
+        "dealing checked by the server",
+        "secagg/server.py",
+        "check_shares(message, party=party, name=name, neighbours=frozenset(self._entries))",
+        "pass",
+        "lying_shares",
+    ),
+    check(
+        "survivor signature checked by the server",
+        "secagg/server.py",
+        'verify(keys[party] if keys else b"", message.signature, survivors_data(self._ctx, self._survivors))',
+        "pass",
+        "replay",
+    ),
+    check(
+        "symmetry checked",
+        "secagg/server.py",
+        "check_symmetry(self._reported, dict(enumerate(self._names)))",
+        "pass",
+        "asymmetric_neighbours",
+    ),
+    *(
+        check(
+            f"quorum at {phase}",
+            "secagg/server.py",
+            before + "self._need(answered, self.context.quorum, step)",
+            before + "pass",
+            "state_after_errors",
+        )
+        for phase, before in (
+            ("advertise", "def _close_advertise(self, answered: frozenset[int], step: Step) -> Outgoing:\n        "),
+            ("share_keys", "def _close_share_keys(self, answered: frozenset[int], step: Step) -> Outgoing:\n        "),
+            ("masked_input", "self._arriving.clear()\n        "),
+        )
+    ),
+    check(
+        "t + 1 signers",
+        "secagg/server.py",
+        "self._need(answered, self.context.threshold + 1, step)",
+        "self._need(answered, self.context.threshold, step)",
+        "state_after_errors",
+    ),
+    check(
+        "aborted when a phase cannot end",
+        "secagg/server.py",
+        "        except RoundAbortedError:\n            self.abort()",
+        "        except ZeroDivisionError:\n            self.abort()",
+        "state_after_errors",
+    ),
+    check("answers forgotten", "secagg/server.py", "        self._answers.clear()\n", "", "state_after_errors"),
+    check(
+        "a vector counts when it is whole",
+        "secagg/server.py",
+        "        if not arriving.complete:\n            return False\n",
+        "",
+        "late_vector",
+    ),
+    # The wire
+    check("limit of the codec", "wire/codec.py", "if len(data) > limit:", NEVER, "huge_messages"),
+    check("canonical form", "wire/codec.py", "if _encoder.encode(message) != data:", NEVER, "damaged_messages"),
+    check(
+        "typed errors of the codec",
+        "wire/codec.py",
+        "except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:",
+        "except msgspec.ValidationError as error:",
+        "damaged_messages",
+    ),
+    check(
+        "limit of a body",
+        "wire/envelope.py",
+        "if len(envelope.body) > body_limit(envelope.kind, parties):",
+        NEVER,
+        "huge_messages",
+    ),
+    check(
+        "checksum",
+        "wire/envelope.py",
+        'if not equal(envelope.seal, checksum("envelope", *fields)):',
+        NEVER,
+        "damaged_messages",
+    ),
+    check(
+        "signature of the envelope",
+        "wire/envelope.py",
+        'verify(verify_key, envelope.seal, digest("envelope", *fields))',
+        "pass",
+        "lying_keys",
+    ),
+    *(
+        Check(f"seal covers {what}", "wire/envelope.py", edits, ("damaged_messages", "replay"))
+        for what, edits in (
+            (
+                "binding",
+                (
+                    ("(binding, int(kind), session", "(int(kind), session"),
+                    ("        binding,\n        int(env", "        int(env"),
+                ),
+            ),
+            (
+                "kind",
+                (("(binding, int(kind), session", "(binding, session"), ("        int(envelope.kind),\n", "")),
+            ),
+            (
+                "sender",
+                (
+                    ("round_number, sender, data)\n    mark", "round_number, data)\n    mark"),
+                    ("        envelope.sender,\n        envelope.body,", "        envelope.body,"),
+                ),
+            ),
+            (
+                "body",
+                (
+                    ("sender, data)\n    mark", "sender)\n    mark"),
+                    ("        envelope.sender,\n        envelope.body,", "        envelope.sender,"),
+                ),
+            ),
+        )
+    ),
+    check(
+        "version",
+        "wire/envelope.py",
+        "msgspec.Meta(ge=VERSION, le=VERSION)",
+        "msgspec.Meta(ge=0, le=99)",
+        "damaged_messages",
+    ),
+    check("size of a set", "wire/bitmap.py", "if len(data) != size:", NEVER, "both_shares"),
+    check("no party beyond the last", "wire/bitmap.py", "if bits[parties:].any():", NEVER, "both_shares"),
+    check(
+        "bounded index",
+        "wire/messages.py",
+        "PartyIndex: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=MAX_PARTIES)]",
+        "PartyIndex: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]",
+        "huge_messages",
+    ),
+    check(
+        "frozen messages",
+        "wire/messages.py",
+        "class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):",
+        "class Message(msgspec.Struct, frozen=True, array_like=True):",
+        "damaged_messages",
+    ),
+    # The session
+    check("a policy there", "session/client.py", "if not isinstance(policy, ClientPolicy):", NEVER, "downgrade"),
+    check(
+        "own identity",
+        "session/client.py",
+        "if identity is not None and roster.signed and identity.verify_key != roster.members[self._index].verify_key:",
+        NEVER,
+        "downgrade",
+    ),
+    check("invited by the server", "session/client.py", "if envelope.sender != SERVER_INDEX:", NEVER, "downgrade"),
+    check(
+        "own roster",
+        "session/client.py",
+        "if not equal(message.roster_digest, self._roster.digest()):",
+        NEVER,
+        "downgrade",
+    ),
+    check(
+        "seal of an invitation",
+        "session/client.py",
+        "check_seal(envelope, binding=pre_context(context), verify_key=None, suspect=SERVER)",
+        "pass",
+        "replay",
+    ),
+    check(
+        "a round joined once",
+        "session/client.py",
+        "if envelope.round <= self._latest.get(envelope.session, -1):",
+        NEVER,
+        "replay",
+    ),
+    check(
+        "the same round not again",
+        "session/client.py",
+        "if envelope.round <= self._latest.get(envelope.session, -1):",
+        "if envelope.round < self._latest.get(envelope.session, -1):",
+        "replay",
+    ),
+    check(
+        "policy on the invitation",
+        "session/client.py",
+        "self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)",
+        "pass",
+        "downgrade",
+    ),
+    check(
+        "policy on the key list",
+        "session/client.py",
+        "self._policy.check_attendance(attending)",
+        "pass",
+        "downgrade",
+    ),
+    check("parties of the plan", "session/client.py", "if plan.parties != len(self._roster):", NEVER, "downgrade"),
+    check("open round left", "session/client.py", "        self._leave_round()\n", "", "state_after_errors"),
+    check(
+        "rounds counted",
+        "session/client.py",
+        "self.rounds_joined += 1",
+        "pass",
+        "downgrade",
+    ),
+    check(
+        "model compared",
+        "session/client.py",
+        "self._check_model(plan, current, submission)",
+        "pass",
+        "downgrade",
+    ),
+    check(
+        "update used once",
+        "session/client.py",
+        "        self._submission = None\n        try:",
+        "        try:",
+        "state_after_errors",
+    ),
+    check(
+        "update dies with its round",
+        "session/client.py",
+        "if self._submission is not None and self._submission.meant_for is self._round:",
+        NEVER,
+        "state_after_errors",
+    ),
+    check(
+        "round left when the update fails",
+        "session/client.py",
+        "            current.abort()\n            raise",
+        "            raise",
+        "state_after_errors",
+    ),
+    check(
+        "sender by the transport",
+        "session/server.py",
+        "self._roster.names[envelope.sender] != party):",
+        "False):",
+        "state_after_errors",
+    ),
+    check(
+        "keys under active", "session/server.py", "if plan.parameters.active and not roster.signed:", NEVER, "downgrade"
+    ),
+    # The policy
+    check("expiry", "policy/policy.py", "if date > self.expires:", NEVER, "downgrade"),
+    check(
+        "expiry by a day",
+        "policy/policy.py",
+        "if date > self.expires:",
+        "if (date - self.expires).days > 1:",
+        "downgrade",
+    ),
+    check(
+        "server model",
+        "policy/policy.py",
+        "if self.server is ServerModel.ACTIVE and chosen.server is not ServerModel.ACTIVE:",
+        NEVER,
+        "downgrade",
+    ),
+    check("graph", "policy/policy.py", "if chosen.graph not in self.graphs:", NEVER, "downgrade"),
+    *(
+        check(
+            floor,
+            "policy/policy.py",
+            f'("{floor}", chosen.{offered}, self.{floor})',
+            f'("{floor}", 99, self.{floor})',
+            "downgrade",
+        )
+        for floor, offered in (
+            ("min_parties", "parties"),
+            ("min_survivors", "min_survivors"),
+            ("min_threshold", "threshold"),
+            ("min_colluders", "max_colluders"),
+        )
+    ),
+    check(
+        "max_rounds",
+        "policy/policy.py",
+        "rounds_before >= self.max_rounds:",
+        "rounds_before > self.max_rounds:",
+        "downgrade",
+    ),
+    check("purpose", "policy/policy.py", "if self.purposes and plan.purpose not in self.purposes:", NEVER, "downgrade"),
+    check(
+        "roster fingerprint",
+        "policy/policy.py",
+        "if self.roster_fingerprint and roster.fingerprint != self.roster_fingerprint:",
+        NEVER,
+        "downgrade",
+    ),
+    check("noise demanded", "policy/policy.py", "if getattr(self, floor) is not None:", NEVER, "downgrade"),
+    check(
+        "policy digest",
+        "policy/policy.py",
+        "if plan.policy_digest and plan.policy_digest != self.digest():",
+        NEVER,
+        "downgrade",
+    ),
+    check("min_parties attending", "policy/policy.py", "if attending < self.min_parties:", NEVER, "downgrade"),
+    # The parameters
+    check(
+        "active plan strict",
+        "secagg/parameters.py",
+        "if active and 2 * threshold <= n + colluders:",
+        "if active and 2 * threshold < n + colluders:",
+        "downgrade",
+    ),
+    check(
+        "semi-honest plan strict",
+        "secagg/parameters.py",
+        "if not active and threshold <= colluders:",
+        "if not active and threshold < colluders:",
+        "downgrade",
+    ),
+    check(
+        "floor beside colluders",
+        "secagg/parameters.py",
+        "floor = max(MIN_PARTIES, max_colluders + 2)",
+        "floor = max(MIN_PARTIES, max_colluders + 1)",
+        "downgrade",
+    ),
+    check(
+        "threshold of two",
+        "secagg/parameters.py",
+        '"threshold", threshold, 2, n - 1',
+        '"threshold", threshold, 1, n - 1',
+        "downgrade",
+        "flower_defects",
+    ),
+    check("three parties", "secagg/parameters.py", "MIN_PARTIES = 3", "MIN_PARTIES = 2", "downgrade"),
+    # The keys
+    check(
+        "a mask key for each pair",
+        "secagg/derive.py",
+        'info=b"pair" + u32(min(one, other)) + u32(max(one, other))',
+        'info=b"pair"',
+        "flower_defects",
+    ),
+    check(
+        "a share key for each direction",
+        "secagg/derive.py",
+        'info=b"share" + u32(source) + u32(destination)',
+        'info=b"share" + u32(min(source, destination)) + u32(max(source, destination))',
+        "flower_defects",
+    ),
+    check(
+        "mask keys of the round",
+        "secagg/derive.py",
+        'derive_key(agreed, salt=ctx, info=b"pair"',
+        'derive_key(agreed, salt=b"", info=b"pair"',
+        "flower_defects",
+    ),
+    # Plan, roster, encoding
+    check("a plan's one form", "plan/plan.py", "if plan.to_bytes() != data:", NEVER, "downgrade"),
+    check(
+        "ring that overflows",
+        "plan/plan.py",
+        "not needed <= bits <= 64",
+        "not 8 <= bits <= 64",
+        "downgrade",
+        "flower_defects",
+    ),
+    check(
+        "weight within bounds",
+        "pipeline/encode.py",
+        "or not 1 <= weight <= plan.max_weight:",
+        "or False:",
+        "flower_defects",
+    ),
+    check(
+        "sum of weights",
+        "pipeline/decode.py",
+        "if not survivors <= weight_sum <= survivors * plan.max_weight:",
+        NEVER,
+        "state_after_errors",
+    ),
+    check("names printable", "plan/roster.py", "        or not name.isprintable()\n", "", "names"),
+    check("name of the server", "plan/roster.py", "        or name == SERVER\n", "", "names"),
+    check(
+        "names once",
+        "plan/roster.py",
+        '_refuse_doubles("name", [member.name for member in self.members])',
+        "pass",
+        "names",
+    ),
+    check(
+        "keys once",
+        "plan/roster.py",
+        '_refuse_doubles("key", [member.verify_key.hex() for member in self.members if member.verify_key])',
+        "pass",
+        "names",
+    ),
+    check(
+        "words below 2^b off the wire",
+        "encoding/words.py",
+        "if bits % 8 and count and words.max() > ring.mask:",
+        NEVER,
+        "huge_messages",
+    ),
+    check("points of shares", "crypto/shamir.py", "if x in seen:", NEVER, "lying_shares"),
+    check("shares at zero", "crypto/shamir.py", "if not 0 < x < PRIME:", NEVER, "lying_shares"),
+    check("shares below p", "crypto/shamir.py", "if value >= PRIME:", NEVER, "lying_shares"),
+    check("secrets below 2^256", "crypto/shamir.py", "if secret >> 8 * SECRET_BYTES:", NEVER, "lying_shares"),
+    check(
+        "degree of the polynomial",
+        "crypto/shamir.py",
+        "range(threshold - 1)",
+        "range(threshold - 2)",
+        "lying_shares",
+        "split_survivors",
+    ),
+]

@@ -1,0 +1,139 @@
+"""Page, "Digests" and "Plan bytes": what a session agrees on before its first round."""
+
+import dataclasses
+
+from reference import messages, msgpack
+from reference.digest import H
+from reference.errors import Malformed, Refused
+
+NO_MODEL = bytes(32)
+
+
+def roster_digest(names, verify_keys=None, version=1):
+    keys = verify_keys or [b""] * len(names)
+    return H("roster", version, *(field for member in zip(names, keys, strict=True) for field in member))
+
+
+def _text(most):
+    def check(value):
+        if type(value) is not str or len(value) > most:
+            raise Malformed("no text, or too long")
+        return value
+
+    return check
+
+
+def _float(value):
+    if type(value) is not float:
+        raise Malformed("no float")
+    return value
+
+
+def _one_of(*choices):
+    def check(value):
+        if value not in choices:
+            raise Malformed(f"{value!r} is none of {choices}")
+        return value
+
+    return check
+
+
+_SIZE = messages.integer(2**53)
+_METRIC = messages.struct(name=_text(64), low=_float, high=_float)
+_LEAF = messages.struct(name=_text(1024), shape=messages.listed(_SIZE, 32), dtype=_text(16))
+
+PLAN = messages.struct(
+    version=messages.integer(2, 1),
+    protocol=_one_of("secagg"),
+    server=_text(16),
+    graph=_text(16),
+    parties=_SIZE,
+    threshold=_SIZE,
+    max_colluders=_SIZE,
+    min_survivors=_SIZE,
+    ring_bits=_SIZE,
+    value_bits=_SIZE,
+    bound=_float,
+    on_saturation=_text(16),
+    max_weight=_SIZE,
+    metrics=messages.listed(_METRIC, 64),
+    leaves=messages.listed(_LEAF, 100_000),
+    purpose=_text(256),
+    policy_digest=messages.blob(32, 0),
+)
+
+
+def read(data):
+    """The plan in `data`, as far as its bytes and the bounds on n, t, c and b say whether it can be."""
+    fields = PLAN(msgpack.decode(data))
+    names = [metric["name"] for metric in fields["metrics"]]
+    if names != sorted(set(names)):
+        raise Malformed("metrics that are unordered or doubled")
+    n, t, c = fields["parties"], fields["threshold"], fields["max_colluders"]
+    if fields["server"] not in {"semi-honest", "active"} or fields["graph"] != "complete":
+        raise Refused("an unknown server model or graph")
+    if not 2 <= t < n or (2 * t <= n + c if fields["server"] == "active" else t <= c):
+        raise Refused("an unsafe threshold")
+    if fields["min_survivors"] < max(3, c + 2):
+        raise Refused("an unsafe floor")
+    if 2 ** fields["ring_bits"] <= 2 * n * fields["max_weight"] * (2 ** (fields["value_bits"] - 1) - 1):
+        raise Refused("a ring that overflows")
+    return fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The fields in the order of the page; `metrics` are (name, low, high), `leaves` (name, shape, dtype)."""
+
+    server: str
+    parties: int
+    threshold: int
+    max_colluders: int
+    min_survivors: int
+    ring_bits: int
+    value_bits: int
+    bound: float
+    max_weight: int
+    metrics: tuple
+    leaves: tuple
+    purpose: str = ""
+    policy_digest: bytes = b""
+    on_saturation: str = "clamp"
+
+    def fields(self):
+        """The struct as a list, which a test may spoil."""
+        metrics = [[name, float(low), float(high)] for name, low, high in sorted(self.metrics)]
+        leaves = [[name, list(shape), dtype] for name, shape, dtype in self.leaves]
+        head = [1, "secagg", self.server, "complete", self.parties, self.threshold, self.max_colluders]
+        ring = [self.min_survivors, self.ring_bits, self.value_bits, float(self.bound), self.on_saturation]
+        return [*head, *ring, self.max_weight, metrics, leaves, self.purpose, self.policy_digest]
+
+    def to_bytes(self):
+        return msgpack.encode(self.fields())
+
+    @property
+    def length(self):
+        """Coordinates of the vector."""
+        values = 0
+        for _, shape, _ in self.leaves:
+            size = 1
+            for axis in shape:
+                size *= axis
+            values += size
+        return values + (self.max_weight > 1) + len(self.metrics)
+
+
+def plan_digest(data):
+    return H("plan", data)
+
+
+def layout_digest(leaves):
+    fields = [len(leaves)]
+    for name, shape, dtype in leaves:
+        fields += [name, dtype, len(shape), *shape]
+    return H("layout", *fields)
+
+
+def model_digest(leaves, tensors):
+    """`tensors`: each leaf's values as bytes, C order, little-endian."""
+    return H("model", layout_digest(leaves), *(H("tensor", tensor) for tensor in tensors))

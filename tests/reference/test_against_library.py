@@ -1,0 +1,417 @@
+"""The library against the reference: whole rounds, message by message, to the bit.
+
+The library draws from a source that records; the reference is handed the same draws and computes every message by itself.
+"""
+
+import dataclasses
+import random
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reference import ed25519, encoding, messages, protocol, x25519
+from reference import plan as reference_plan
+from reference.keys import LABELS
+from reference.protocol import STEPS, Draws
+from securefl.crypto.signing import SigningKey
+from securefl.encoding.fixed_point import FixedPoint
+from securefl.errors import RoundAbortedError
+from securefl.plan import Plan, Roster
+from securefl.plan.protocol import SecAgg
+from securefl.plan.roster import Member
+from securefl.policy import ClientPolicy
+from securefl.secagg import masked_input
+from securefl.secagg.client import ClientRound
+from securefl.secagg.server import ServerRound
+from securefl.session import SecAggClient, SecAggServer
+from securefl.types import RoundContext, ServerModel
+from securefl.wire.envelope import parse
+
+
+class Recorder:
+    """A repeatable random source that remembers what it gave out; now and then an integer at the end of its range."""
+
+    def __init__(self, seed):
+        self._random = random.Random(seed)
+        self.tokens, self.integers = [], []
+
+    def token(self, size):
+        self.tokens.append(self._random.randbytes(size))
+        return self.tokens[-1]
+
+    def below(self, bound):
+        self.integers.append(self._random.choice([0, bound - 1] + 6 * [self._random.randrange(bound)]))
+        return self.integers[-1]
+
+    def draws(self, threshold, holders):
+        """What the party drew, in the order in which the library draws: keys, seed, polynomials from the top, nonces."""
+        tokens, integers = [*self.tokens, b"", b"", b""], self.integers
+        coefficients = {
+            label: integers[i * (threshold - 1) : (i + 1) * (threshold - 1)][::-1] for i, label in enumerate(LABELS)
+        }
+        return Draws(tokens[0], tokens[1], tokens[2], coefficients, tuple(self.tokens[3 : 3 + holders]))
+
+    def uniforms(self, holders):
+        """What was drawn after the nonces, 8 bytes a value."""
+        rest = b"".join(self.tokens[3 + holders :])
+        return [rest[i : i + 8] for i in range(0, len(rest), 8)]
+
+
+@dataclasses.dataclass
+class Case:
+    """One round, in the terms of the reference."""
+
+    round: protocol.Round
+    vectors: list
+    drops: dict
+    seed: int
+
+    @property
+    def context(self):
+        """The round in the library's terms."""
+        r = self.round
+        return RoundContext(
+            session=r.session,
+            round=r.number,
+            roster_digest=r.roster_digest,
+            plan_digest=reference_plan.plan_digest(r.plan),
+            model_digest=r.model_digest,
+            parties=r.parties,
+            threshold=r.threshold,
+            max_colluders=r.max_colluders,
+            min_survivors=r.min_survivors,
+            server=ServerModel.ACTIVE if r.active else ServerModel.SEMI_HONEST,
+            ring_bits=r.bits,
+            length=r.length,
+        )
+
+
+@st.composite
+def cases(draw, max_length=9):
+    n = draw(st.sampled_from([3, 4, 5, 6, 6]))
+    active = draw(st.booleans())
+    # The least threshold comes often, so that many a round survives its drops.
+    threshold = max(n // 2 + 1 if active else 2, draw(st.integers(0, n - 1)))
+    bits = draw(st.sampled_from([8, 9, 16, 20, 23, 24, 31, 32, 33, 40, 63, 64]))
+    length = draw(st.integers(0, max_length))
+    step = st.sampled_from([step for step in STEPS if active or step != "consistency"])
+    seed = draw(st.integers(0, 2**32 - 1))
+    dice = random.Random(seed)
+    return Case(
+        protocol.Round(
+            session=dice.randbytes(16),
+            number=draw(st.sampled_from([0, 1, 127, 128, 2**32 - 1])),
+            roster_digest=dice.randbytes(32),
+            plan=dice.randbytes(40),
+            parties=n,
+            threshold=threshold,
+            max_colluders=draw(st.integers(0, 2 * threshold - n - 1)) if active else 0,
+            min_survivors=draw(st.sampled_from([3, 3, 3, n])),
+            bits=bits,
+            length=length,
+            model_digest=dice.randbytes(32),
+            identities=tuple(dice.randbytes(32) for _ in range(n)) if active else (),
+            chunk_words=draw(st.sampled_from([2**20, 4])),
+        ),
+        [[dice.choice([0, 2**bits - 1, dice.randrange(2**bits)]) for _ in range(length)] for _ in range(n)],
+        draw(st.dictionaries(st.integers(0, n - 1), step, max_size=2)),
+        seed,
+    )
+
+
+def library_round(case):
+    """The library's round: a transcript like the reference's, without the invitations, and what was drawn."""
+    context, names = case.context, [f"party-{i}" for i in range(case.round.parties)]
+    seeds = case.round.identities
+    identities = [SigningKey.from_bytes(seed) for seed in seeds]
+    verify_keys = [key.verify_key for key in identities] or None
+    recorders = [Recorder(f"{case.seed}/{i}") for i in range(context.parties)]
+    clients = [
+        ClientRound(
+            dataclasses.replace(context, model_digest=bytes(32)),
+            i,
+            names=names,
+            identity=identities[i] if identities else None,
+            verify_keys=verify_keys,
+            random=recorders[i],
+        )
+        for i in range(context.parties)
+    ]
+    server = ServerRound(context, names=names, verify_keys=verify_keys)
+    server.start()
+    transcript, outbox = protocol.Transcript(), [(i, b"") for i in range(context.parties)]
+    try:
+        while server.state not in {"done", "aborted"}:
+            step, inbox, outbox = str(server.state), outbox, []
+            for party, data in inbox:
+                if case.drops.get(party) == step:
+                    continue
+                for answer in answers(clients[party], step, data, case.vectors[party]):
+                    transcript.messages.append((True, party, answer))
+                    outbox += server.receive(parse(answer, parties=context.parties))
+            if str(server.state) == step:
+                outbox = server.close_phase()
+            transcript.messages += [(False, party, data) for party, data in outbox]
+        result = server.result()
+        transcript.total, transcript.survivors = result.total.tolist(), sorted(result.survivors)
+    except RoundAbortedError as aborted:
+        transcript.aborted = aborted.phase
+    transcript.dropped = {party: str(step) for party, step in server.dropped.items()}
+    return transcript, recorders
+
+
+def answers(client, step, data, vector):
+    if step == "advertise":
+        return [client.advertise()]
+    sent = client.receive(parse(data, parties=client.context.parties))
+    if step == "masked_input":
+        dtype = np.uint32 if client.context.ring_bits <= 32 else np.uint64
+        sent += client.mask(np.array(vector, dtype=dtype))
+    return sent
+
+
+def reference_round(case, recorders):
+    """The reference's, from the same draws."""
+    r = case.round
+    dealers = [i for i in range(r.parties) if case.drops.get(i) != "advertise"]
+    draws = []
+    for i, recorder in enumerate(recorders):
+        # Who left before it advertised drew nothing; the reference runs without it all the same.
+        keys = (b"", b"") if i not in dealers else recorder.tokens[:2]
+        draws.append(recorder.draws(r.threshold, len(dealers) - 1) if recorder.tokens else Draws(*keys))
+    return protocol.run(r, draws, case.vectors, case.drops)
+
+
+def assert_equal(case, ours, theirs):
+    invites = case.round.parties
+    for place, (mine, yours) in enumerate(zip(ours.messages, theirs.messages[invites:], strict=False)):
+        kind = messages.NAMES[messages.parse(yours[2], case.round.parties)["kind"]]
+        assert mine == yours, f"message {place}, {kind}"
+    assert len(ours.messages) == len(theirs.messages) - invites
+    for name in ("dropped", "survivors", "total", "aborted"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+
+
+@settings(max_examples=30)
+@given(cases())
+def test_rounds_equal_to_the_bit(case):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(masked_input, "CHUNK_VALUES", case.round.chunk_words)
+        ours, recorders = library_round(case)
+    theirs = reference_round(case, recorders)
+    assert_equal(case, ours, theirs)
+    if theirs.total is not None:
+        columns = zip(*(case.vectors[i] for i in theirs.survivors), strict=True)
+        assert theirs.total == [sum(column) % 2**case.round.bits for column in columns]
+
+
+@pytest.mark.parametrize("active", [False, True])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_drop_at_each_step_still_gives_the_sum(step, active):
+    # n = 6, t = 4, one drop: the quorum is 5, so the round ends well wherever the drop is.
+    dice = random.Random(step)
+    r = protocol.Round(
+        session=dice.randbytes(16),
+        number=3,
+        roster_digest=dice.randbytes(32),
+        plan=dice.randbytes(40),
+        parties=6,
+        threshold=4,
+        min_survivors=3,
+        bits=23,
+        length=5,
+        identities=tuple(dice.randbytes(32) for _ in range(6)) if active else (),
+    )
+    case = Case(r, [[dice.randrange(2**23) for _ in range(5)] for _ in range(6)], {2: step}, 7)
+    ours, recorders = library_round(case)
+    theirs = reference_round(case, recorders)
+    assert_equal(case, ours, theirs)
+    counted = step in {"consistency", "unmask"}
+    assert theirs.survivors == [i for i in range(6) if counted or i != 2]
+    assert theirs.dropped == ({2: step} if active or step != "consistency" else {})
+    columns = zip(*(case.vectors[i] for i in theirs.survivors), strict=True)
+    assert theirs.total == [sum(column) % 2**23 for column in columns]
+
+
+@settings(max_examples=8)
+@given(st.data())
+def test_sessions_equal_to_the_bit(data):
+    """From the plan and the update to the mean: invitations, plan bytes, roster and model digest, encoding, weights, metrics."""
+    n, active = data.draw(st.integers(3, 5)), data.draw(st.booleans())
+    value_bits, bound = data.draw(st.integers(4, 24)), data.draw(st.sampled_from([0.1, 1.0, 4.0, 3e5]))
+    max_weight = data.draw(st.sampled_from([1, 2, 1000]))
+    dice = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    seeds = [dice.bytes(32) for _ in range(n)] if active else []
+    names = [f"hospital-{i}" for i in range(n)]
+    keys = [ed25519.public_key(seed) for seed in seeds]
+    roster = Roster(tuple(Member(*pair) for pair in zip(names, keys or [b""] * n, strict=True)), version=4)
+    tree = {"b": ((2,), "float32"), "layers": [((2, 1), "float64"), ((), "int64")], "n": ((3,), "uint8")}
+    spans = {"loss": (0.0, 10.0), "accuracy": (0.0, 1.0)} if data.draw(st.booleans()) else {}
+    plan = Plan(
+        template=tree,
+        parties=roster,
+        protocol=SecAgg(threshold=n - 1),
+        encoding=FixedPoint(value_bits, bound),
+        max_weight=max_weight,
+        metrics=spans,
+        purpose=data.draw(st.sampled_from(["", "Prüfung", "x" * 40])),
+    )
+
+    def update():
+        return {
+            "b": (dice.standard_normal(2) * bound).astype(np.float32),
+            "layers": [dice.standard_normal((2, 1)) * bound, np.array(int(dice.integers(-50, 50)), np.int64)],
+            "n": dice.integers(0, 256, 3).astype(np.uint8),
+        }
+
+    model = update() if data.draw(st.booleans()) else None
+    updates = [update() for _ in names]
+    weights = [int(w) for w in dice.integers(1, max_weight, n, endpoint=True)]
+    metrics = [{name: float(dice.uniform(-1, 2)) for name in spans} for _ in names]
+
+    policy, recorders = ClientPolicy.matching(plan), [Recorder(f"{names}/{i}") for i in range(n)]
+    server = SecAggServer(plan, roster=roster)
+    clients = {}
+    for i, name in enumerate(names):
+        identity = SigningKey.from_bytes(seeds[i]) if active else None
+        clients[name] = SecAggClient(name, roster=roster, policy=policy, identity=identity, random=recorders[i])
+    sent = []
+    outbox = server.start_round(model)
+    while not server.done:
+        sent += [(False, names.index(name), message) for name, message in outbox]
+        inbox, outbox = outbox, []
+        for name, message in inbox:
+            i = names.index(name)
+            if server.step == "advertise":
+                clients[name].submit(updates[i], weight=weights[i], metrics=metrics[i], model=model)
+            for answer in clients[name].receive(message):
+                sent.append((True, i, answer))
+                outbox += server.receive(answer, party=name)
+    result = server.result()
+
+    leaves = (
+        ("b", (2,), "float32"),
+        ("layers[0]", (2, 1), "float64"),
+        ("layers[1]", (), "int64"),
+        ("n", (3,), "uint8"),
+    )
+    parameters = plan.parameters
+    theirs = reference_plan.Plan(
+        server="active" if active else "semi-honest",
+        parties=n,
+        threshold=n - 1,
+        max_colluders=parameters.max_colluders,
+        min_survivors=parameters.min_survivors,
+        ring_bits=(2 * n * max_weight * (2 ** (value_bits - 1) - 1)).bit_length(),
+        value_bits=value_bits,
+        bound=bound,
+        max_weight=max_weight,
+        metrics=tuple((name, *span) for name, span in spans.items()),
+        leaves=leaves,
+        purpose=plan.purpose,
+    )
+    if theirs.ring_bits < 8:
+        theirs = dataclasses.replace(theirs, ring_bits=8)
+    digest = reference_plan.NO_MODEL if model is None else reference_plan.model_digest(leaves, tensors(model))
+    vectors = [
+        encoding.encode_vector(theirs, flat(updates[i]), weights[i], metrics[i], iter(recorders[i].uniforms(n - 1)))
+        for i in range(n)
+    ]
+    r = protocol.Round(
+        session=server.session,
+        number=1,
+        roster_digest=reference_plan.roster_digest(names, keys, 4),
+        plan=theirs.to_bytes(),
+        parties=n,
+        threshold=n - 1,
+        min_survivors=theirs.min_survivors,
+        bits=theirs.ring_bits,
+        length=theirs.length,
+        max_colluders=theirs.max_colluders,
+        model_digest=digest,
+        identities=tuple(seeds),
+    )
+    transcript = protocol.run(r, [recorder.draws(n - 1, n - 1) for recorder in recorders], vectors)
+    assert sent == transcript.messages
+    assert layout_digest_of(plan) == reference_plan.layout_digest(leaves)
+
+    signed = encoding.centre(transcript.total, r.bits)
+    step = bound / (2 ** (value_bits - 1) - 1)
+    assert result.sum["b"].tolist() == [value * step for value in signed[:2]]
+    assert int(result.sum["layers"][1]) == signed[4]
+    assert result.weight_sum == (signed[8] if max_weight > 1 else n)
+
+
+def layout_digest_of(plan):
+    return plan.layout.digest()
+
+
+def flat(tree):
+    return [
+        [float(x) for x in tree["b"]],
+        [float(x) for x in tree["layers"][0].ravel()],
+        [int(tree["layers"][1])],
+        [int(x) for x in tree["n"]],
+    ]
+
+
+def tensors(tree):
+    b, w, i, n = flat(tree)
+    return [struct.pack("<2f", *b), struct.pack("<2d", *w), struct.pack("<q", *i), bytes(n)]
+
+
+@pytest.mark.parametrize("active", [False, True])
+def test_the_library_and_the_reference_complete_one_round_together(active):
+    """Parties 0 and 2 run the library, 1 and 3 the reference, and the server is the reference's."""
+    dice = random.Random(12)
+    n = 4
+    r = protocol.Round(
+        session=dice.randbytes(16),
+        number=1,
+        roster_digest=dice.randbytes(32),
+        plan=dice.randbytes(9),
+        parties=n,
+        threshold=3,
+        min_survivors=3,
+        bits=33,
+        length=3,
+        identities=tuple(dice.randbytes(32) for _ in range(n)) if active else (),
+    )
+    case = Case(r, [[dice.randrange(2**33) for _ in range(3)] for _ in range(n)], {}, 0)
+    keys = [SigningKey.from_bytes(seed) for seed in r.identities]
+    ours = {
+        i: ClientRound(
+            case.context,
+            i,
+            names="abcd",
+            identity=keys[i] if active else None,
+            verify_keys=[key.verify_key for key in keys] or None,
+        )
+        for i in (0, 2)
+    }
+    theirs = {}
+    for i in (1, 3):
+        coefficients = {label: [dice.randrange(2**256) for _ in range(2)] for label in LABELS}
+        nonces = tuple(dice.randbytes(12) for _ in range(3))
+        draws = Draws(dice.randbytes(32), dice.randbytes(32), dice.randbytes(32), coefficients, nonces)
+        theirs[i] = protocol.Party(r, i, draws, case.vectors[i])
+    server, inbox = protocol.Server(r), dict.fromkeys(range(n), b"")
+    for step in [step for step in STEPS if active or step != "consistency"]:
+        arrived = {}
+        for i, data in inbox.items():
+            if i in theirs:
+                arrived[i] = theirs[i].advertise() if step == "advertise" else getattr(theirs[i], step)(data)
+            else:
+                sent = answers(ours[i], step, data, case.vectors[i])
+                arrived[i] = sent if step == "masked_input" else sent[0]
+        inbox = getattr(server, step)(arrived)
+    assert inbox == [sum(column) % 2**33 for column in zip(*case.vectors, strict=True)]
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
+@settings(max_examples=20)
+def test_the_reference_agrees_with_itself_on_any_two_keys(one, other):
+    assert x25519.agree(one, x25519.public_key(other)) == x25519.agree(other, x25519.public_key(one))

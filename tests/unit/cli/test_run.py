@@ -1,0 +1,102 @@
+"""`securefl run`, `securefl init` and the files that they share."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from securefl.errors import RemoteProtocolError, RoundAbortedError
+from securefl.federated.aggregators import SecureAverage
+from securefl.report import ExperimentConfig
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.toml"
+
+
+def test_a_run_writes_report_and_json(securefl, small, tmp_path):
+    outcome = securefl("run", small, "--json", tmp_path / "x.json")
+    assert outcome.code == 0, outcome.err
+    data = json.loads((tmp_path / "x.json").read_text())
+    assert len(data["rounds"]) == 2
+    assert data["config"]["faults"]["steps"] == ["masked_input", "unmask"]
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_output_overrides_the_file(securefl, small, tmp_path):
+    assert securefl("run", small, "--output", tmp_path / "elsewhere").code == 0
+    assert (tmp_path / "elsewhere" / "report.html").exists()
+    assert not (tmp_path / "report").exists()
+
+
+def test_without_comparison_there_is_no_plain_accuracy(securefl, small):
+    small.write_text(small.read_text() + "compare_plain = false\n")
+    outcome = securefl("run", small, "--json", "-")
+    data = json.loads(outcome.out)
+    assert data["plain_accuracy"] is None
+    assert data["rounds"][0]["plain_accuracy"] is None
+    assert "plain" not in outcome.err
+
+
+def test_a_mistake_names_file_key_line_value_and_remedy(refused, small):
+    small.write_text("[training]\nrounds = 2\nepoch = 3\n")
+    line = refused("run", small)
+    assert f"{small}: unknown key training.epoch (line 3: `epoch = 3`)" in line
+    assert "did you mean 'epochs'?" in line
+
+
+def test_an_unsafe_plan_names_its_file(refused, small):
+    small.write_text("[plan]\nthreshold = 3\n")
+    assert f"{small}: [plan] threshold 3 is unsafe" in refused("run", small)
+
+
+def test_a_missing_file_is_one_line(refused, tmp_path):
+    assert "securefl init" in refused("run", tmp_path / "none.toml")
+
+
+def test_a_round_without_enough_parties_names_the_round_and_writes_nothing(refused, small, tmp_path):
+    small.write_text(
+        small.read_text().replace("dropout = 0.2", "dropout = 0.6").replace("[plan]", "[plan]\ndropout = 0")
+    )
+    line = refused("run", small)
+    assert "in round 1 of 2 of the secure training" in line
+    assert list((tmp_path / "report").iterdir()) == []
+
+
+def test_the_cause_of_an_aborted_round_is_told(refused, small, monkeypatch):
+    def abort(*_args, **_kwargs):
+        raise RoundAbortedError("too few are left") from RemoteProtocolError("a forged share", suspects=("party-2",))
+
+    monkeypatch.setattr(SecureAverage, "round", abort)
+    line = refused("run", small)
+    assert "too few are left" in line
+    assert "after: a forged share [suspects: party-2]" in line
+
+
+def test_init_writes_files_that_work_together(securefl, tmp_path):
+    where = tmp_path / "study"
+    outcome = securefl("init", where)
+    assert outcome.code == 0
+    assert f"securefl run {where / 'securefl.toml'}" in outcome.out
+    assert securefl("policy", "check", where / "policy.toml", where / "securefl.toml").code == 0
+
+
+def test_init_never_overwrites_without_force(securefl, refused, tmp_path):
+    (tmp_path / "policy.toml").write_text("mine")
+    assert "nothing was written" in refused("init", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["policy.toml"]
+    assert securefl("init", tmp_path, "--force").code == 0
+    assert (tmp_path / "policy.toml").read_text() != "mine"
+
+
+def test_starter_and_example_are_the_demo(securefl, tmp_path):
+    securefl("init", tmp_path)
+    for path in (tmp_path / "securefl.toml", EXAMPLE):
+        assert ExperimentConfig.load(path).to_dict() == ExperimentConfig().to_dict()
+
+
+@pytest.mark.parametrize("line", ["max_colluders = 4", "threshold = 13", "dropout = 0.1", "min_survivors = 13"])
+def test_the_starters_commented_keys_are_real(line, securefl, tmp_path):
+    securefl("init", tmp_path)
+    path = tmp_path / "securefl.toml"
+    assert f"# {line}" in path.read_text()
+    path.write_text(path.read_text().replace(f"# {line}", line))
+    assert securefl("plan", "show", path).code == 0

@@ -1,0 +1,399 @@
+"""What must be refused: each message takes the place of a good one in a round of the reference."""
+
+from reference import bitmap, ed25519, keys, messages, msgpack, protocol
+from vectors.rounds import kind_of
+from vectors.streams import stream
+
+MALFORMED, REFUSED, ABORTED = "MalformedMessageError", "RemoteProtocolError", "RoundAbortedError"
+
+
+class Spoiler:
+    """Makes bad messages out of the first good one of its kind."""
+
+    def __init__(self, case, kind):
+        self.case, self.kind = case, kind
+        self.place = case.places()[kind]
+        self.up, self.party, self.good = case.transcript.messages[self.place]
+        self.fields = case.fields(self.place)
+        self.body = msgpack.decode(self.fields[5])
+        early = kind in {"invite", "advertise", "roster"}
+        self.binding = case.round.ctx0 if early else case.transcript.ctx
+        self.identity = case.identities[self.party] if self.up and case.identities else None
+        self.rows = []
+
+    def add(self, what, data, error):
+        self.rows.append(
+            {
+                "round": self.case.name,
+                "kind": self.kind,
+                "instead_of": self.place,
+                "receiver": "server" if self.up else self.party,
+                "what": what,
+                "data": data,
+                "error": error,
+            }
+        )
+
+    def sealed(self, body=None, identity=None, binding=None, **changes):
+        """A message with a good seal; its body is a list of fields, or bytes as they are."""
+        names = ("version", "kind", "session", "round", "sender")
+        values = {**dict(zip(names, self.fields, strict=False)), **changes}
+        version = values.pop("version")
+        session, number, sender = values["session"], values["round"], values["sender"]
+        sent = self.body if body is None else body
+        signer = identity or self.identity
+        data = messages.envelope(values["kind"], sent, session, number, sender, binding or self.binding, signer)
+        return data if version == 1 else b"\x97" + msgpack.encode(version) + data[2:]
+
+    def add_body(self, what, body, error):
+        self.add(what, self.sealed(body), error)
+
+    def changed(self, *path_and_value):
+        """The body with one value exchanged."""
+        *path, value = path_and_value
+        return exchanged(self.body, path, value)
+
+
+def exchanged(tree, path, value):
+    """A copy of nested lists with the value at `path` exchanged; None takes it away."""
+    head, *rest = path
+    copy = list(tree)
+    if rest:
+        copy[head] = exchanged(tree[head], rest, value)
+    elif value is None:
+        del copy[head]
+    else:
+        copy[head] = value
+    return copy
+
+
+def flip(data, bit):
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def envelopes(spoiler):
+    """What no message may be, whatever its kind."""
+    good, fields, case = spoiler.good, spoiler.fields, spoiler.case
+    body, seal = fields[5], fields[6]
+    start = good.index(body) if body else 0
+    end = MALFORMED if spoiler.identity is None else REFUSED
+    spoiler.add("empty", b"", MALFORMED)
+    spoiler.add("truncated by one byte", good[:-1], MALFORMED)
+    spoiler.add("truncated in the middle", good[: len(good) // 2], MALFORMED)
+    spoiler.add("extended by one byte", good + b"\x00", MALFORMED)
+    # The last byte of an invitation's body is of the roster digest, which is compared before the seal.
+    flipped = REFUSED if spoiler.kind == "invite" else end
+    spoiler.add("a flipped bit of the body", flip(good, 8 * (start + len(body) - 1)), flipped)
+    spoiler.add("a flipped bit of the seal", flip(good, 8 * len(good) - 1), end)
+    spoiler.add("version 0", spoiler.sealed(version=0), MALFORMED)
+    spoiler.add("version 2", spoiler.sealed(version=2), MALFORMED)
+    spoiler.add("kind 10", spoiler.sealed(kind=10), MALFORMED)
+    spoiler.add("an unneeded byte for the version", b"\x97\xcc\x01" + good[2:], MALFORMED)
+    spoiler.add("an unneeded byte for the kind", good[:2] + b"\xcc" + good[2:], MALFORMED)
+    spoiler.add("an unneeded byte for the round", good[:21] + b"\xcc" + good[21:], MALFORMED)
+    spoiler.add("a wide array header", b"\xdc\x00\x07" + good[1:], MALFORMED)
+    spoiler.add("a field too many", b"\x98" + good[1:] + b"\x00", MALFORMED)
+    spoiler.add("a field too few", msgpack.encode(fields[:6]), MALFORMED)
+    spoiler.add("a map", b"\x81\x00" + good, MALFORMED)
+    spoiler.add("a session of 15 bytes", msgpack.encode(exchanged(fields, [2], fields[2][:15])), MALFORMED)
+    spoiler.add("round 2^32", msgpack.encode(exchanged(fields, [3], 2**32)), MALFORMED)
+    spoiler.add("a negative round", good[:21] + b"\xff" + good[22:], MALFORMED)
+    spoiler.add("sender 2^32", msgpack.encode(exchanged(fields, [4], 2**32)), MALFORMED)
+    spoiler.add("body as text", msgpack.encode(exchanged(fields, [5], "text")), MALFORMED)
+    spoiler.add("no seal", msgpack.encode(exchanged(fields, [6], b"")), MALFORMED)
+    spoiler.add("a seal of 65 bytes", msgpack.encode(exchanged(fields, [6], seal + bytes(65 - len(seal)))), MALFORMED)
+    longest = messages.body_limit(fields[1], case.round.parties)
+    if longest < 5000:
+        spoiler.add("a body beyond its limit", spoiler.sealed(bytes(longest + 1)), MALFORMED)
+    spoiler.add("a body with a field too many", spoiler.sealed([*spoiler.body, 0]), MALFORMED)
+    spoiler.add("a body with a field too few", spoiler.sealed(spoiler.body[:-1]), MALFORMED)
+    spoiler.add("a body extended by one byte", spoiler.sealed(body + b"\x00"), MALFORMED)
+    spoiler.add("a body truncated by one byte", spoiler.sealed(body[:-1]), MALFORMED)
+    spoiler.add("an empty body", spoiler.sealed(b""), MALFORMED)
+    wide = b"\xdc\x00" + bytes([body[0] & 0x0F]) + body[1:]
+    spoiler.add("a body with a wide array header", spoiler.sealed(wide), MALFORMED)
+    if spoiler.kind != "invite":
+        spoiler.add("of another session", spoiler.sealed(session=stream("another", 16)), REFUSED)
+        spoiler.add("of another round", spoiler.sealed(round=2), REFUSED)
+        spoiler.add("sealed for another context", spoiler.sealed(binding=stream("another", 32)), end)
+    other = case.places()["advertise" if spoiler.kind != "advertise" else "shares"]
+    spoiler.add("a kind that may not come", spoiler.sealed(case.fields(other)[5], kind=case.fields(other)[1]), REFUSED)
+    if spoiler.up:
+        spoiler.add("a sender off the roster", spoiler.sealed(sender=case.round.parties), REFUSED)
+        spoiler.add("the server as sender", spoiler.sealed(sender=messages.SERVER), REFUSED)
+        if case.identities:
+            spoiler.add("signed by another party", spoiler.sealed(identity=case.identities[spoiler.party + 1]), REFUSED)
+            plain = messages.sealed_data(spoiler.binding, *fields[1:6])[:16]
+            spoiler.add("a checksum for a signature", msgpack.encode(exchanged(fields, [6], plain)), REFUSED)
+    else:
+        spoiler.add("a party as sender", spoiler.sealed(sender=0), REFUSED)
+
+
+def invites(s):
+    plan, bad = s.case.plan.fields(), stream("other roster", 32)
+    theirs = keys.ctx0(s.case.round.session, s.case.round.number, bad)
+    s.add("another roster", s.sealed(s.changed(1, bad), binding=theirs), REFUSED)
+    s.add("sealed for another roster", s.sealed(binding=theirs), MALFORMED)
+    s.add_body("a roster digest of 31 bytes", s.changed(1, bad[:31]), MALFORMED)
+    s.add_body("a plan that is none", s.changed(0, b"plan"), MALFORMED)
+
+    def spoil(what, path, value, error):
+        s.add_body(what, s.changed(0, msgpack.encode(exchanged(plan, path, value))), error)
+
+    s.add_body("a plan with bytes after its end", s.changed(0, msgpack.encode(plan) + b"\x00"), MALFORMED)
+    spoil("a plan of version 2", [0], 2, MALFORMED)
+    spoil("a plan of another protocol", [1], "plain", MALFORMED)
+    spoil("a plan with a field too few", [16], None, MALFORMED)
+    spoil("a bound that is an integer", [9 + 1], 1, MALFORMED)
+    spoil("an unknown server model", [2], "honest", REFUSED)
+    spoil("an unknown graph", [3], "star", REFUSED)
+    spoil("a plan for other parties", [4], s.case.round.parties + 1, REFUSED)
+    spoil("threshold 1", [5], 1, REFUSED)
+    spoil("a threshold of all", [5], s.case.round.parties, REFUSED)
+    spoil("as many colluders as the threshold", [6], s.case.round.threshold, REFUSED)
+    spoil("two survivors", [7], 2, REFUSED)
+    spoil("a ring that overflows", [8], 8, REFUSED)
+    if plan[13]:
+        two = [["loss", 0.0, 1.0], ["accuracy", 0.0, 1.0]]
+        spoil("metrics out of order", [13], two, MALFORMED)
+        spoil("a metric twice", [13], [two[0], two[0]], MALFORMED)
+
+
+def advertises(s):
+    mask_key, share_key, signature = s.body
+    for size in (0, 31, 33):
+        s.add_body(f"a mask key of {size} bytes", s.changed(0, bytes(size)), MALFORMED)
+        s.add_body(f"a share key of {size} bytes", s.changed(1, bytes(size)), MALFORMED)
+    s.add_body("a signature of 65 bytes", s.changed(2, bytes(65)), MALFORMED)
+
+    def signed(*pair, signer=0, party=0):
+        data = keys.advertise_data(s.case.round.ctx0, party, *pair)
+        return [*pair, ed25519.sign(s.case.identities[signer], data) if s.case.identities else b""]
+
+    s.add_body("one key twice", signed(mask_key, mask_key), REFUSED)
+    if s.case.identities:
+        s.add_body("no signature", s.changed(2, b""), REFUSED)
+        s.add_body("a truncated signature", s.changed(2, signature[:63]), REFUSED)
+        s.add_body("another party's signature", signed(mask_key, share_key, signer=1), REFUSED)
+        s.add_body("a signature for another party", signed(mask_key, share_key, party=1), REFUSED)
+        s.add_body("the keys exchanged", [share_key, mask_key, signature], REFUSED)
+    else:
+        s.add_body("a signature that nobody would check", s.changed(2, bytes(64)), REFUSED)
+
+
+def rosters(s):
+    plan, model, _, entries = s.body
+
+    def listed(what, changed, error, root=None):
+        correct = keys.key_list_root([row[:3] for row in changed])
+        s.add_body(what, [plan, model, root or correct, changed], error)
+
+    def signed(row):
+        data = keys.advertise_data(s.case.round.ctx0, *row[:3])
+        return [*row[:3], ed25519.sign(s.case.identities[row[0]], data) if s.case.identities else b""]
+
+    s.add_body("another plan", s.changed(0, stream("other plan", 32)), REFUSED)
+    s.add_body("another root", s.changed(2, stream("other root", 32)), REFUSED)
+    s.add_body("a root of 31 bytes", s.changed(2, bytes(31)), MALFORMED)
+    s.add_body("a party index of 65536", s.changed(3, 2, 0, 65536), MALFORMED)
+    s.add_body("a mask key of 31 bytes", s.changed(3, 1, 1, bytes(31)), MALFORMED)
+    listed("out of order", [entries[0], entries[2], entries[1]], REFUSED)
+    listed("a party twice", [*entries, entries[2]], REFUSED)
+    listed("a party that is not on the roster", [*entries, [3, bytes(32), stream("x", 32), entries[2][3]]], REFUSED)
+    listed("too few parties", entries[:2], REFUSED)
+    listed("nobody", [], REFUSED)
+    listed("the receiver missing", entries[1:], REFUSED)
+    listed(
+        "the receiver's mask key exchanged",
+        [signed(exchanged(entries[0], [1], stream("k", 32))), *entries[1:]],
+        REFUSED,
+    )
+    listed("another party's key twice", [*entries[:2], signed(exchanged(entries[2], [1], entries[1][1]))], REFUSED)
+    listed("a share key of small order", [*entries[:2], signed(exchanged(entries[2], [2], bytes(32)))], REFUSED)
+    if s.case.identities:
+        listed("keys with no signature", exchanged(entries, [1, 3], b""), REFUSED)
+        listed("keys with another party's signature", exchanged(entries, [1, 3], entries[2][3]), REFUSED)
+        listed("a key exchanged under the signature", exchanged(entries, [1, 1], stream("k", 32)), REFUSED)
+    else:
+        listed("a signature that nobody would check", exchanged(entries, [1, 3], bytes(64)), REFUSED)
+
+
+def shares(s):
+    commitments, sealed = s.body
+    s.add_body("a holder missing", s.changed(1, sealed[:1]), MALFORMED)
+    s.add_body("a holder twice", s.changed(1, [sealed[0], *sealed]), MALFORMED)
+    s.add_body("holders out of order", s.changed(1, sealed[::-1]), MALFORMED)
+    s.add_body("shares for itself", s.changed(1, [exchanged(sealed[0], [0], 0), *sealed]), MALFORMED)
+    s.add_body("a stranger as holder", s.changed(1, 1, 0, 3), MALFORMED)
+    s.add_body("no commitment", s.changed(0, []), MALFORMED)
+    s.add_body("one commitment", s.changed(0, commitments[:1]), MALFORMED)
+    s.add_body("three commitments", s.changed(0, [*commitments, commitments[0]]), MALFORMED)
+    s.add_body("a commitment of 31 bytes", s.changed(0, 0, bytes(31)), MALFORMED)
+    s.add_body("digests of 31 bytes", s.changed(1, 0, 2, bytes(31)), MALFORMED)
+    s.add_body("one digest", s.changed(1, 0, 2, bytes(32)), MALFORMED)
+    s.add_body("digests of 65 bytes", s.changed(1, 0, 2, bytes(65)), MALFORMED)
+    s.add_body("a ciphertext of 3613 bytes", s.changed(1, 0, 1, bytes(3613)), MALFORMED)
+    s.add_body("a holder as text", s.changed(1, 0, 0, "1"), MALFORMED)
+
+
+def ciphertexts(s):
+    (sealed,) = s.body
+    s.add_body("a flipped bit", s.changed(0, 0, 1, flip(sealed[0][1], 300)), ABORTED)
+    s.add_body("a truncated ciphertext", s.changed(0, 0, 1, sealed[0][1][:-1]), ABORTED)
+    s.add_body("an empty ciphertext", s.changed(0, 0, 1, b""), ABORTED)
+    s.add_body("another digest", s.changed(0, 0, 2, flip(sealed[0][2], 0)), ABORTED)
+    s.add_body("the digests exchanged", s.changed(0, 0, 2, sealed[0][2][32:] + sealed[0][2][:32]), ABORTED)
+    crossed = [[sealed[0][0], *sealed[1][1:]], [sealed[1][0], *sealed[0][1:]]]
+    s.add_body("the dealers exchanged", [crossed], ABORTED)
+    s.add_body("out of order", [sealed[::-1]], REFUSED)
+    s.add_body("a dealer twice", [[*sealed, sealed[1]]], REFUSED)
+    s.add_body("from itself", [[exchanged(sealed[0], [0], 0), *sealed]], REFUSED)
+    s.add_body("too few", [sealed[:1]], REFUSED)
+    s.add_body("none", [[]], REFUSED)
+    # What a dealer, who has the key, can do: bundles that are sealed as they should be.
+    roster = next(d for up, party, d in s.case.transcript.messages if not up and party == 1 and kind_of(d) == "roster")
+    dealer = protocol.Party(s.case.round, 1, s.case.draws[1], s.case.vectors[1])
+    dealer.share_keys(roster)
+    held = protocol.Party(s.case.round, 0, s.case.draws[0], s.case.vectors[0])
+    own = next(d for up, party, d in s.case.transcript.messages if not up and party == 0 and kind_of(d) == "roster")
+    held.share_keys(own)
+    good = held._open_shares(dict(zip(("party", "ciphertext", "share_digests"), sealed[0], strict=True)))
+
+    def dealt(what, bundle):
+        nonce = stream(f"{what} nonce", 12)
+        _, ciphertext, digests = dealer._seal_shares(0, nonce, bundle)
+        s.add_body(what, s.changed(0, 0, [1, ciphertext, digests]), ABORTED)
+
+    dealt("a bundle in another order", dict(reversed(good.items())))
+    dealt("a bundle with one share", {"self_mask": good["self_mask"]})
+    dealt("a bundle with an unknown label", {"self_mask": good["self_mask"], "noise_0": good["mask_key"]})
+    dealt("a share of 32 bytes", {**good, "mask_key": good["mask_key"][1:]})
+
+
+def masked_inputs(s):
+    chunk, neighbours, data = s.body
+    bits, n = s.case.round.bits, s.case.round.parties
+    width = -(-bits // 8)
+    s.add_body("a word of 2^b", s.changed(2, (2**bits).to_bytes(width, "little") + data[width:]), MALFORMED)
+    s.add_body("a word short", s.changed(2, data[width:]), MALFORMED)
+    s.add_body("a word long", s.changed(2, data + bytes(width)), MALFORMED)
+    s.add_body("a byte short", s.changed(2, data[1:]), MALFORMED)
+    s.add_body("a chunk that is not due", s.changed(0, chunk + 1), REFUSED)
+    s.add_body("chunk 2^32", s.changed(0, 2**32), MALFORMED)
+    s.add_body("A_u with itself", s.changed(1, bitmap.pack(range(n), n)), REFUSED)
+    s.add_body("A_u too small", s.changed(1, bitmap.pack([1], n)), REFUSED)
+    s.add_body("A_u with a party beyond the last", s.changed(1, bytes([neighbours[0] | 1 << n])), MALFORMED)
+    s.add_body("A_u in two bytes", s.changed(1, neighbours + b"\x00"), MALFORMED)
+    s.add_body("no A_u", s.changed(1, b""), MALFORMED)
+
+
+def survivor_sets(s):
+    n = s.case.round.parties
+    s.add_body("without the receiver", s.changed(0, bitmap.pack(range(1, n), n)), REFUSED)
+    s.add_body("below the floor", s.changed(0, bitmap.pack(range(n - 1), n)), REFUSED)
+    s.add_body("nobody", s.changed(0, bytes(1)), REFUSED)
+    s.add_body("a party beyond the last", s.changed(0, bytes([2 ** (n + 1) - 1])), MALFORMED)
+    s.add_body("in two bytes", s.changed(0, s.body[0] + b"\x00"), MALFORMED)
+    s.add_body("in no byte", s.changed(0, b""), MALFORMED)
+
+
+def survivors(s):
+    survivor_sets(s)
+
+
+def consistencies(s):
+    seed, ctx = s.case.identities[0], s.case.transcript.ctx
+    s.add_body("a signature of 63 bytes", [s.body[0][:63]], MALFORMED)
+    s.add_body("a signature of 65 bytes", [s.body[0] + b"\x00"], MALFORMED)
+    s.add_body("of other survivors", [ed25519.sign(seed, keys.survivors_data(ctx, [0, 1]))], REFUSED)
+    other = ed25519.sign(seed, keys.survivors_data(stream("other ctx", 32), [0, 1, 2]))
+    s.add_body("of another context", [other], REFUSED)
+    other = ed25519.sign(s.case.identities[1], keys.survivors_data(ctx, [0, 1, 2]))
+    s.add_body("of another party", [other], REFUSED)
+
+
+def unmasks(s):
+    survivor_sets(s)
+    if not s.case.identities:
+        s.add_body("a signature that nobody would check", s.changed(1, [[0, bytes(64)]]), REFUSED)
+        return
+    rows = s.body[1]
+    s.add_body("too few signatures", s.changed(1, rows[:1]), REFUSED)
+    s.add_body("no signatures", s.changed(1, []), REFUSED)
+    s.add_body("a signature twice", s.changed(1, [rows[0], rows[0]]), REFUSED)
+    s.add_body("signatures out of order", s.changed(1, rows[::-1]), REFUSED)
+    s.add_body("a stranger's signature", s.changed(1, [*rows, [3, rows[0][1]]]), REFUSED)
+    s.add_body("a signature under another name", s.changed(1, [rows[0], [2, rows[1][1]]]), REFUSED)
+    s.add_body("one bad signature among enough", s.changed(1, 2, 1, flip(rows[2][1], 9)), REFUSED)
+    s.add_body("a signature of 63 bytes", s.changed(1, 0, 1, rows[0][1][:63]), MALFORMED)
+
+
+def unmask_shares(s):
+    (rows,) = s.body
+    s.add_body("an owner missing", [rows[:1]], REFUSED)
+    s.add_body("no shares", [[]], REFUSED)
+    s.add_body("an owner twice", [[rows[0], *rows]], REFUSED)
+    s.add_body("owners out of order", [rows[::-1]], REFUSED)
+    s.add_body("a share of itself", [[[0, *rows[0][1:]], *rows]], REFUSED)
+    s.add_body("a lying share", s.changed(0, 0, 2, flip(rows[0][2], 200)), REFUSED)
+    s.add_body("another owner's share", s.changed(0, 0, 2, rows[1][2]), REFUSED)
+    s.add_body("the wrong label", s.changed(0, 0, 1, "mask_key"), REFUSED)
+    s.add_body("an unknown label", s.changed(0, 0, 1, "noise_0"), REFUSED)
+    s.add_body("a label with a capital", s.changed(0, 0, 1, "Self_mask"), MALFORMED)
+    s.add_body("an empty label", s.changed(0, 0, 1, ""), MALFORMED)
+    s.add_body("a label of 17 characters", s.changed(0, 0, 1, "a" * 17), MALFORMED)
+    s.add_body("a share of 32 bytes", s.changed(0, 0, 2, rows[0][2][1:]), MALFORMED)
+    s.add_body("a share of 34 bytes", s.changed(0, 0, 2, b"\x00" + rows[0][2]), MALFORMED)
+    s.add_body("an owner of 65536", s.changed(0, 0, 0, 65536), MALFORMED)
+
+
+BODIES = {
+    "invite": invites,
+    "advertise": advertises,
+    "roster": rosters,
+    "shares": shares,
+    "ciphertexts": ciphertexts,
+    "masked_input": masked_inputs,
+    "survivors": survivors,
+    "consistency": consistencies,
+    "unmask": unmasks,
+    "unmask_shares": unmask_shares,
+}
+
+
+def larger_rounds(cases):
+    """Survivor sets that no floor refuses, so that each has to be refused for what it is."""
+    case = cases["semi-honest-5-drops"]  # A_0 = {1, 2, 4}, U3 = {0, 2, 4}
+    s = Spoiler(case, "unmask")
+    s.add_body("without the receiver", s.changed(0, bitmap.pack([1, 2, 4], 5)), REFUSED)
+    s.add_body("with a party that dealt nothing", s.changed(0, bitmap.pack([0, 2, 3, 4], 5)), REFUSED)
+    rows = s.rows
+
+    case = cases["active-5-drop"]  # A_0 = {1, 2, 3, 4}, U3 = {0, 1, 2, 4}
+    s = Spoiler(case, "survivors")
+    s.add_body("without the receiver", s.changed(0, bitmap.pack([1, 2, 3, 4], 5)), REFUSED)
+    rows += s.rows
+    s = Spoiler(case, "unmask")
+    shown = [0, 1, 2, 3]
+    data = keys.survivors_data(case.transcript.ctx, shown)
+    colluders = [[party, ed25519.sign(case.identities[party], data)] for party in (1, 2, 3)]
+    s.add_body("another set than the one signed, with good signatures", [bitmap.pack(shown, 5), colluders], REFUSED)
+    rows += s.rows
+    return rows
+
+
+def negative(cases):
+    """Envelopes are spoiled in one round, bodies in one of each server model."""
+    rows = []
+    for name in ("active-3", "semi-honest-3"):
+        for kind, spoil in BODIES.items():
+            if kind not in cases[name].places():
+                continue
+            spoiler = Spoiler(cases[name], kind)
+            if name == "active-3" or kind == "masked_input":
+                envelopes(spoiler)
+            spoil(spoiler)
+            rows += spoiler.rows
+    return rows + larger_rounds(cases)

@@ -1,0 +1,341 @@
+"""The library against the vectors, which the reference made: equal bytes for what is right, the named error for what is wrong."""
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import securefl.errors
+from reference import protocol
+from reference.errors import Aborted, Malformed, Refused
+from securefl.crypto import aead, digest, merkle, shamir
+from securefl.crypto.kex import KeyPair
+from securefl.crypto.prg import apply_masks, keystream
+from securefl.crypto.signing import SigningKey, verify
+from securefl.encoding.words import pack, unpack
+from securefl.errors import SecureFLError
+from securefl.secagg import context, dealing, derive
+from securefl.secagg.advertise import _signed_data
+from securefl.secagg.consistency import survivors_data
+from securefl.types import RoundContext, ServerModel
+from securefl.wire import bitmap
+from securefl.wire.messages import KeyEntry
+from vectors import generate
+from vectors.replay import Replay, Scripted
+from vectors.rounds import SHAPES, Case
+from vectors.spoiled import flip
+
+HERE = Path(__file__).parent
+
+
+@functools.cache
+def load(name):
+    return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def rows(name, section="positive"):
+    return load(name)[section]
+
+
+def unhex(row, *names):
+    return [bytes.fromhex(row[name]) for name in names]
+
+
+def error(row):
+    return getattr(securefl.errors, row["error"], None) or {"ValueError": ValueError}[row["error"]]
+
+
+def test_the_files_are_what_the_reference_makes():
+    made = generate.build()
+    assert {path.name for path in HERE.glob("*.json")} == set(made)
+    for name, content in made.items():
+        assert (HERE / name).read_text(encoding="utf-8") == generate.text(content), name
+
+
+# Derivations
+
+
+def fields_of(row):
+    values = ((kind, value) for field in row["fields"] for kind, value in field.items())
+    return [bytes.fromhex(value) if kind == "bytes" else value for kind, value in values]
+
+
+def test_digests():
+    for row in rows("digests"):
+        assert digest.digest(row["label"], *fields_of(row)).hex() == row["digest"]
+        assert digest.checksum(row["label"], *fields_of(row)).hex() == row["checksum"]
+    for row in rows("digests", "negative"):
+        with pytest.raises(error(row)):
+            digest.digest(row["label"], *fields_of(row))
+
+
+def test_contexts():
+    for row in rows("contexts"):
+        session, roster, plan, model, root = unhex(
+            row, "session", "roster_digest", "plan_digest", "model_digest", "root"
+        )
+        made = RoundContext(
+            session=session,
+            round=row["round"],
+            roster_digest=roster,
+            plan_digest=plan,
+            model_digest=model,
+            parties=3,
+            threshold=2,
+            max_colluders=0,
+            min_survivors=3,
+            server=ServerModel.ACTIVE,
+            ring_bits=8,
+            length=1,
+        )
+        entries = [KeyEntry(e["party"], *unhex(e, "mask_key", "share_key"), b"") for e in row["entries"]]
+        assert context.pre_context(made).hex() == row["ctx0"]
+        assert context.key_list_root(entries).hex() == row["root"]
+        assert context.bind(made, root).hex() == row["ctx"]
+    for row in rows("contexts", "merkle"):
+        assert merkle.root([bytes.fromhex(leaf) for leaf in row["leaves"]]).hex() == row["root"]
+
+
+def test_keys():
+    for row in rows("keys", "agreement"):
+        pair = KeyPair.from_private(bytes.fromhex(row["private"]))
+        assert pair.public.hex() == row["public"]
+        assert pair.exchange(bytes.fromhex(row["peer"])).hex() == row["agreed"]
+        assert pair.private.reveal().hex() == row["private"]  # dealt unclamped
+    for row in rows("keys", "pair"):
+        ctx, agreed = unhex(row, "ctx", "agreed")
+        one, other = row["parties"]
+        assert derive.pair_key(ctx, agreed, one, other).hex() == row["key"]
+        assert derive.pair_key(ctx, agreed, other, one).hex() == row["key"]
+    for row in rows("keys", "share"):
+        ctx, agreed = unhex(row, "ctx", "agreed")
+        assert derive.share_key(ctx, agreed, row["source"], row["destination"]).hex() == row["key"]
+    for row in rows("keys", "self"):
+        ctx, seed = unhex(row, "ctx", "seed")
+        assert derive.self_key(ctx, row["party"], seed).hex() == row["key"]
+    for row in rows("keys", "negative"):
+        with pytest.raises(error(row)):
+            KeyPair.from_private(bytes.fromhex(row["private"])).exchange(bytes.fromhex(row["peer"]))
+
+
+def test_masks():
+    for row in rows("masks", "words"):
+        key = bytes.fromhex(row["key"])
+        assert keystream(key, 6, bits=row["bits"], offset=row["offset"]).tolist() == row["words"]
+    for row in rows("masks", "masked"):
+        vector = np.array(row["vector"], np.uint32 if row["bits"] <= 32 else np.uint64)
+        apply_masks(vector, [(bytes.fromhex(m["key"]), m["sign"]) for m in row["masks"]], bits=row["bits"])
+        assert vector.tolist() == row["masked"]
+
+
+def test_secret_sharing():
+    for row in rows("shamir"):
+        integers = [int(a, 16) for a in reversed(row["coefficients"])]
+        points = [item["point"] for item in row["shares"]]
+        made = shamir.split(
+            bytes.fromhex(row["secret"]), threshold=row["threshold"], points=points, random=Scripted(b"", integers)
+        )
+        assert {x: share.hex() for x, share in made.items()} == {i["point"]: i["share"] for i in row["shares"]}
+        basis = shamir.LagrangeBasis(row["rebuilt_from"])
+        assert basis.combine([made[x] for x in row["rebuilt_from"]]).hex() == row["rebuilt"] == row["secret"]
+    for row in rows("shamir", "negative"):
+        with pytest.raises(error(row)):
+            shamir.LagrangeBasis([i["point"] for i in row["shares"]]).combine(
+                [bytes.fromhex(i["share"]) for i in row["shares"]]
+            )
+
+
+def test_dealing():
+    for row in rows("dealing", "commitments"):
+        ctx, secret, share = unhex(row, "ctx", "secret", "share")
+        label = dealing.Label(row["label"])
+        assert dealing.commitment(ctx, row["owner"], label, secret).hex() == row["commitment"]
+        assert dealing.share_digest(ctx, row["owner"], row["holder"], label, share).hex() == row["share_digest"]
+    for row in rows("dealing", "sealed"):
+        ctx, key, nonce, aad, plaintext, sealed = unhex(row, "ctx", "key", "nonce", "aad", "plaintext", "sealed")
+        assert dealing._sealing_data(ctx, row["source"], row["destination"]) == aad
+        assert aead.seal(key, plaintext, aad=aad, random=Scripted(nonce)) == sealed
+        assert aead.unseal(key, sealed, aad=aad) == plaintext
+    for row in rows("dealing", "negative"):
+        key, sealed, aad = unhex(row, "key", "sealed", "aad")
+        with pytest.raises(error(row)):
+            aead.unseal(key, sealed, aad=aad)
+
+
+def test_signatures():
+    for row in rows("signatures"):
+        seed, verify_key, signed, signature = unhex(row, "seed", "verify_key", "signed", "signature")
+        if row["what"] == "advertise":
+            ctx0, mask_key, share_key = unhex(row, "ctx0", "mask_key", "share_key")
+            assert _signed_data(ctx0, row["party"], mask_key, share_key) == signed
+        elif row["what"] == "survivors":
+            assert survivors_data(bytes.fromhex(row["ctx"]), reversed(row["survivors"])) == signed
+        else:
+            binding, session, body = unhex(row, "binding", "session", "body")
+            fields = (binding, row["kind"], session, row["round"], row["sender"], body)
+            assert digest.digest("envelope", *fields) == signed
+        key = SigningKey.from_bytes(seed)
+        assert (key.verify_key, key.sign(signed)) == (verify_key, signature)
+        verify(verify_key, signature, signed)
+    for row in rows("signatures", "negative"):
+        with pytest.raises(error(row)):
+            verify(*unhex(row, "verify_key", "signature", "signed"))
+
+
+def test_words_and_sets():
+    for row in rows("words", "words"):
+        words = np.array(row["words"], np.uint32 if row["bits"] <= 32 else np.uint64)
+        assert pack(words, row["bits"]).hex() == row["bytes"]
+        assert unpack(bytes.fromhex(row["bytes"]), row["bits"], len(words)).tolist() == row["words"]
+    for row in rows("words", "words_negative"):
+        with pytest.raises(error(row)):
+            unpack(bytes.fromhex(row["bytes"]), row["bits"], row["count"])
+    for row in rows("words", "sets"):
+        assert bitmap.pack(row["members"], row["parties"]).hex() == row["bytes"]
+        assert bitmap.unpack(bytes.fromhex(row["bytes"]), row["parties"]) == set(row["members"])
+    for row in rows("words", "sets_negative"):
+        with pytest.raises(error(row)):
+            bitmap.unpack(bytes.fromhex(row["bytes"]), row["parties"])
+
+
+# Rounds
+
+ROUNDS = {row["name"]: row for row in rows("rounds")}
+
+
+def test_every_kind_of_message_is_there_in_both_server_models():
+    kinds = {name: {m["kind"] for m in row["messages"]} for name, row in ROUNDS.items()}
+    assert len(kinds["active-3"]) == 10
+    assert kinds["active-3"] - kinds["semi-honest-3"] == {"survivors", "consistency"}
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_what_a_session_agrees_on(name):
+    row = ROUNDS[name]
+    replay = Replay(row)
+    plan = replay.plan
+    assert plan.to_bytes().hex() == row["plan"]
+    assert plan.digest().hex() == row["plan_digest"]
+    assert plan.layout.digest().hex() == row["layout_digest"]
+    assert plan.model_digest(replay.model).hex() == row["model_digest"]
+    assert replay.roster.digest().hex() == row["roster_digest"]
+
+
+def damaged(data):
+    """Every truncation, every bit flip, and one byte more."""
+    for size in range(len(data)):
+        yield data[:size]
+    for bit in range(8 * len(data)):
+        yield flip(data, bit)
+    yield data + b"\x00"
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_a_round_is_equal_to_the_bit_and_no_damaged_message_gets_in(name):
+    """Before each message every damaged form of it is refused, and leaves no trace: what follows is still equal."""
+    row = ROUNDS[name]
+    replay = Replay(row)
+    spoil = damaged if name.endswith("-3") else lambda data: [data[:-1], flip(data, 8 * len(data) - 3), data + b"\x00"]
+    server, outbox = replay.new_server()
+    clients = {party: replay.new_client(party) for party in replay.names}
+    drops = {replay.names[int(i)]: step for i, step in row["drops"].items()}
+    sent = []
+
+    def refused(receive, data):
+        for bad in spoil(data):
+            with pytest.raises(securefl.errors.RemoteProtocolError):
+                receive(bad)
+
+    while not server.done:
+        step = server.step
+        sent += [(party, False, data) for party, data in outbox]
+        inbox, outbox = outbox, []
+        for party, data in inbox:
+            if drops.get(party) == step:
+                continue
+            if party == replay.names[0]:
+                refused(clients[party].receive, data)
+            for answer in clients[party].receive(data):
+                sent.append((party, True, answer))
+                if party == replay.names[0]:
+                    refused(functools.partial(server.receive, party=party), answer)
+                outbox += server.receive(answer, party=party)
+        if server.step == step and not outbox:
+            outbox = server.close_phase()
+    assert sent == [message[1:] for message in replay.messages]
+    assert server.result().survivors == tuple(replay.names[i] for i in row["survivors"])
+    total = server._round.result().total
+    assert total.tolist() == row["sum"]
+    assert replay.plan.ring.centre(total).tolist() == row["centred"]
+
+
+# What must be refused
+
+NEGATIVE = rows("negative", "negative")
+
+
+def test_no_kind_of_message_goes_without_bad_ones():
+    assert {row["kind"] for row in NEGATIVE} == {m["kind"] for m in ROUNDS["active-3"]["messages"]}
+    assert len({named(row) for row in NEGATIVE}) == len(NEGATIVE)
+
+
+def named(row):
+    return f"{row['round']}-{row['kind']}-{row['what'].replace(' ', '_')}"
+
+
+@pytest.mark.parametrize("row", NEGATIVE, ids=named)
+def test_a_bad_message_is_refused_by_name(row):
+    replay = Replay(ROUNDS[row["round"]])
+    receiver = row["receiver"]
+    receive = replay.play("server" if receiver == "server" else replay.names[receiver], row["instead_of"])
+    with pytest.raises(SecureFLError) as caught:
+        receive(bytes.fromhex(row["data"]))
+    assert type(caught.value).__name__ == row["error"]
+
+
+@functools.cache
+def cases():
+    return {name: Case(name) for name in SHAPES}
+
+
+@pytest.mark.parametrize("row", NEGATIVE, ids=named)
+def test_the_reference_refuses_it_as_well(row):
+    case, data = cases()[row["round"]], bytes.fromhex(row["data"])
+    kinds = {"MalformedMessageError": Malformed, "RemoteProtocolError": Refused, "RoundAbortedError": Aborted}
+    with pytest.raises(kinds[row["error"]]):
+        deliver(case, row, data)
+
+
+def deliver(case, row, data):
+    """Bring the reference to the message's place and hand in `data` instead."""
+    sent, place = case.transcript.messages, row["instead_of"]
+    steps = [step for step in protocol.STEPS if case.identities or step != "consistency"]
+    if row["receiver"] == "server":
+        server, arrived = protocol.Server(case.round), {}
+        for up, party, message in [*sent[:place], (True, row["instead_of"], data)]:
+            if not up:
+                if arrived:
+                    getattr(server, steps.pop(0))(arrived)
+                arrived = {}
+            else:
+                chunked = case.kind(place if message is data else sent.index((up, party, message))) == "masked_input"
+                sender = sent[place][1] if message is data else party
+                arrived[sender] = [message] if chunked else message
+        # The others' messages of this step follow as they are.
+        for up, party, message in sent[place + 1 :]:
+            if not up:
+                break
+            arrived[party] = [message] if row["kind"] == "masked_input" else message
+        getattr(server, steps.pop(0))(arrived)
+        return
+    index = row["receiver"]
+    party = protocol.Party(case.round, index, case.draws[index], case.vectors[index])
+    received = [message for up, to, message in sent[:place] if not up and to == index]
+    for message, step in zip(received[1:], steps[1:], strict=False):
+        getattr(party, step)(message)
+    if row["kind"] == "invite":
+        party.invite(data)
+    else:
+        getattr(party, steps[len(received)])(data)
