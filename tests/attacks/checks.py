@@ -34,6 +34,27 @@ def check(name: str, file: str, old: str, new: str, *tests: str) -> Check:
 
 CHECKS = [
     # R0
+    check(
+        "keys usable",
+        "secagg/advertise.py",
+        "if not (is_usable(entry.mask_key) and is_usable(entry.share_key)):",
+        NEVER,
+        "lying_keys",
+    ),
+    check(
+        "keys in one form",
+        "crypto/kex.py",
+        "value < _FIELD and value not in _SMALL_ORDER",
+        "value % _FIELD not in _SMALL_ORDER",
+        "lying_keys",
+    ),
+    check(
+        "keys of large order",
+        "crypto/kex.py",
+        "value < _FIELD and value not in _SMALL_ORDER",
+        "value < _FIELD",
+        "lying_keys",
+    ),
     check("two keys alike", "secagg/advertise.py", "if entry.mask_key == entry.share_key:", NEVER, "lying_keys"),
     check("signed under semi-honest", "secagg/advertise.py", "if entry.signature:", NEVER, "lying_keys"),
     check(
@@ -147,9 +168,9 @@ CHECKS = [
             ("plan", "context.plan_digest, context.model_digest, root", "context.model_digest, root"),
             ("model", "context.plan_digest, context.model_digest, root", "context.plan_digest, root"),
             ("root", "context.plan_digest, context.model_digest, root", "context.plan_digest, context.model_digest"),
-            ("session", "VERSION, context.session, context.round, context", "VERSION, context.round, context"),
-            ("round", "VERSION, context.session, context.round, context", "VERSION, context.session, context"),
-            ("roster", "context.round, context.roster_digest)", "context.round)"),
+            ("session", '"ctx0", VERSION, session, round_number', '"ctx0", VERSION, round_number'),
+            ("round", '"ctx0", VERSION, session, round_number', '"ctx0", VERSION, session'),
+            ("roster", "VERSION, session, round_number, roster_digest)", "VERSION, session, round_number)"),
         )
     ),
     *(
@@ -180,6 +201,9 @@ CHECKS = [
         "if tuple(share.label for share in bundle.shares) != tuple(label.value for label in LABELS):",
         NEVER,
         "lying_shares",
+    ),
+    check(
+        "shares in the field", "secagg/dealing.py", "if not all(map(is_share, shares.values())):", NEVER, "lying_shares"
     ),
     check(
         "share digest at its holder",
@@ -393,15 +417,15 @@ CHECKS = [
     check(
         "left on any exception",
         "secagg/client.py",
-        "        except BaseException:\n            # Also",
-        "        except ZeroDivisionError:\n            # Also",
+        "            answers = list(handler(envelope.body))\n        except BaseException:",
+        "            answers = list(handler(envelope.body))\n        except ZeroDivisionError:",
         "state_after_errors",
     ),
     check(
         "left on any exception while masking",
         "secagg/client.py",
-        "        except BaseException:\n            self.abort()",
-        "        except ZeroDivisionError:\n            self.abort()",
+        "names=self._names)\n        except BaseException:\n            self.abort()",
+        "names=self._names)\n        except ZeroDivisionError:\n            self.abort()",
         "state_after_errors",
     ),
     check("wiped when done", "secagg/client.py", "if following is ClientState.DONE:", NEVER, "state_after_errors"),
@@ -415,9 +439,21 @@ CHECKS = [
     check(
         "masked once",
         "secagg/client.py",
-        "        self.state = following\n        try:",
-        "        try:",
+        "        self.state = following\n        try:\n            messages",
+        "        try:\n            messages",
         "state_after_errors",
+    ),
+    Check(
+        "the state moves first",
+        "secagg/client.py",
+        (
+            ("        self.state = following\n        try:\n            answers", "        try:\n            answers"),
+            (
+                "        if following is ClientState.DONE:",
+                "        self.state = following\n        if following is ClientState.DONE:",
+            ),
+        ),
+        ("state_after_errors",),
     ),
     check(
         "session and round at the party",
@@ -698,7 +734,7 @@ CHECKS = [
     check(
         "seal of an invitation",
         "session/client.py",
-        "check_seal(envelope, binding=pre_context(context), verify_key=None, suspect=SERVER)",
+        "check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)",
         "pass",
         "replay",
     ),

@@ -98,9 +98,9 @@ def test_an_invitation_that_promises_to_be_huge_is_refused_in_little_memory():
         for data in (header, b"\xdc\x00\x11" + header, plan[:place] + header, plan[:place] + b"\x91" + header):
             cheaply(lambda data=data: client.receive(seats.invitation_of(data, binding)))
     leaf = msgspec.msgpack.encode(["w", [1 << 52], "float32"])
-    many = b"".join(msgspec.msgpack.encode([f"w{i:06}", [1], "float32"]) for i in range(45_000))
+    many = b"".join(msgspec.msgpack.encode([f"w{min(i, 9_998):06}", [1], "float32"]) for i in range(10_000))
     rest = plan[place + 6 + len(b"\xa7float32") :]
-    for leaves in (b"\x91" + leaf, b"\xdd" + (45_000).to_bytes(4, "big") + many, b"\xdc\xff\xff" + leaf * 65535):
+    for leaves in (b"\x91" + leaf, b"\xdc" + (10_000).to_bytes(2, "big") + many, b"\xdc\xff\xff" + leaf * 65535):
         cheaply(lambda leaves=leaves: client.receive(seats.invitation_of(plan[:place] + leaves + rest, binding)))
     assert client.receive(seats.invitation())
 
@@ -171,3 +171,17 @@ def test_an_index_beyond_all_rosters_is_refused():
     message[3][3][0] = MAX_PARTIES - 1
     with pytest.raises(RemoteProtocolError):
         fresh.tell(0, msgspec.Raw(msgspec.msgpack.encode(message)), kind=Kind.ROSTER)
+
+
+@pytest.mark.xfail(
+    reason="check_shares bounds a ciphertext by the codec's 3612 bytes, an honest one has 121", strict=True
+)
+def test_a_dealer_cannot_pad_what_every_holder_must_fetch():
+    """Success: one party makes every other (and the server, which keeps it all) carry thirty times the bytes of an honest dealing."""
+    table = Table(4, 3)
+    message = msgspec.msgpack.decode(parse(table.play(Kind.SHARES)[3][0], parties=4).body)
+    assert {len(item[1]) for item in message[1]} == {121}
+    for item in message[1]:
+        item[1] = bytes(3612)
+    with pytest.raises(MalformedMessageError):
+        table.give(table.write_as(3, msgspec.Raw(msgspec.msgpack.encode(message)), kind=Kind.SHARES))

@@ -230,6 +230,7 @@ def test_a_secret_beyond_the_key_space_is_refused(model):
         "garbage",
         "too short",
         "not canonical",
+        "beyond the field",
     ],
 )
 def test_a_bad_share_is_found_by_its_holder_when_it_comes(model, lie):
@@ -264,6 +265,7 @@ def test_a_bad_share_is_found_by_its_holder_when_it_comes(model, lie):
         "sealed under another ctx": lambda: sealed(data, ctx=bytes(32)),
         "garbage": lambda: msgspec.structs.replace(honest, ciphertext=bytes(200)),
         "too short": lambda: msgspec.structs.replace(honest, ciphertext=bytes(20)),
+        "beyond the field": lambda: bundle(table, keys, victim, [seed, (key[0], PRIME.to_bytes(33, "big"))]),
         "not canonical": lambda: sealed(b"\x91\xdc\x00\x02" + data[3:]),
     }[lie]()
     if lie == "a label less":

@@ -340,10 +340,6 @@ def test_an_update_for_a_round_that_died_is_not_used_in_the_next(model):
         masked(seats, answers)
 
 
-@pytest.mark.xfail(
-    reason="an update handed in before the invitation is bound to no round, and survives the death of the one it joined",
-    strict=True,
-)
 @pytest.mark.parametrize("model", MODELS)
 def test_an_update_handed_in_early_belongs_to_the_round_that_it_meets(model):
     """Success: as above, for an update that was handed in before the first invitation."""
@@ -378,7 +374,6 @@ def test_an_update_that_does_not_encode_ends_the_round_for_its_party():
     refuses_at_masking(seats, EncodingError)
 
 
-@pytest.mark.xfail(reason="SecAggClient._mask leaves the round on SecureFLError only", strict=True)
 def test_an_update_that_fails_in_an_unforeseen_way_ends_the_round_for_its_party(monkeypatch):
     """Success: an exception while the update is encoded leaves a party with all its secrets, in a state that it never leaves."""
     seats = Seats()
@@ -391,7 +386,6 @@ def test_an_update_that_fails_in_an_unforeseen_way_ends_the_round_for_its_party(
     refuses_at_masking(seats, BoomError)
 
 
-@pytest.mark.xfail(reason="the refusal quotes the weight, and engines may send its text to the server", strict=True)
 def test_a_refusal_says_nothing_of_the_weight():
     """Success: the error that a party reports has its number of examples in it."""
     seats = Seats(max_weight=10)
@@ -478,19 +472,7 @@ def test_one_party_s_bad_messages_do_not_keep_its_good_one_nor_others_out():
     table.assert_exact(range(6))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(
-            Kind.SURVIVORS,
-            marks=pytest.mark.xfail(
-                reason="the state moves after the step: two threads can be in one step", strict=True
-            ),
-        ),
-        Kind.UNMASK,
-    ],
-    ids=["SURVIVORS", "UNMASK"],
-)
+@pytest.mark.parametrize("kind", [Kind.SURVIVORS, Kind.UNMASK], ids=lambda kind: kind.name)
 def test_two_messages_at_once_are_answered_once(kind, monkeypatch):
     """Success: on a transport with threads, two survivor sets that come together are both signed, or both labels are opened."""
     table = Table(server=ACTIVE if kind is Kind.SURVIVORS else SEMI_HONEST)

@@ -63,11 +63,11 @@ def test_the_report_says_who_learned_what(finished):
 def test_the_disclosure_names_every_field_that_leaves_a_party(protocol):
     plan = protocol.plan(TEMPLATE, max_weight=5, metrics={"loss": (0, 1)})
     rows = {row.what: row.who for row in disclosures(plan)}
-    assert f"at most {plan.parameters.max_colluders} parties" in rows["one party's vector"]
+    assert f"at most {plan.parameters.max_colluders} part" in rows["one party's vector"]
     assert f"at least {plan.parameters.min_survivors} vectors" in rows["the sum over the survivors"]
     assert "the sum of the weights" in rows
     assert any("loss" in what for what in rows)
-    assert ("everything" in rows) is not plan.parameters.active
+    assert ("all of the above" in rows) is not plan.parameters.active
     plain = {row.what for row in disclosures(protocol.plan(TEMPLATE))}
     assert "the sum of the weights" not in plain
 

@@ -17,12 +17,11 @@ from securefl.types import ServerModel
 def accepted(n, server, **given_):
     try:
         return choose(n, server, **given_)
-    except UnsafePlanError as error:
-        assert str(error.value) in str(error)
-        assert error.bound in str(error)
-        assert error.remedy in str(error)
-        assert error.remedy
-        return None
+    except UnsafePlanError as refused:
+        error = refused
+    assert str(error) == f"{error.message}. Remedy: {error.remedy}"
+    assert error.message.endswith(f"got {error.value}, needs {error.bound}")
+    return None
 
 
 def safe(n, server, t, c, floor, staying):

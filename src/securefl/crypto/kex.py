@@ -11,6 +11,17 @@ from securefl.crypto.secret import Redacted, Secret
 from securefl.errors import CryptoError, SecretMisuseError
 
 KEY_BYTES: Final = 32
+_FIELD: Final = 2**255 - 19
+_SMALL_ORDER: Final = frozenset(
+    {
+        0,
+        1,
+        _FIELD - 1,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    }
+)
+"""The u-coordinates of order 1, 2, 4 and 8 on the curve and its twist: whatever the private key, the secret is zero."""
 
 
 class KeyPair(Redacted):
@@ -70,6 +81,15 @@ class KeyPair(Redacted):
         """Forget the private key, best effort; the public key stays."""
         self._key = None
         self.private.wipe()
+
+
+def is_usable(public: bytes) -> bool:
+    """Whether a public key is the one encoding of a point that gives a secret: 32 bytes below 2^255 - 19, not of small order.
+
+    X25519 itself ignores the top bit and reduces (RFC 7748, section 5), so that one key could pass for two.
+    """
+    value = int.from_bytes(public, "little")
+    return len(public) == KEY_BYTES and value < _FIELD and value not in _SMALL_ORDER
 
 
 def _check_size(kind: str, key: bytes) -> None:

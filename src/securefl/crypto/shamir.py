@@ -22,6 +22,11 @@ SECRET_BYTES: Final = 32
 SHARE_BYTES: Final = 33
 
 
+def is_share(share: bytes) -> bool:
+    """Whether these bytes can be a share at all: 33 of them, big-endian, below p."""
+    return len(share) == SHARE_BYTES and int.from_bytes(share, "big") < PRIME
+
+
 def split(secret: bytes, *, threshold: int, points: Sequence[int], random: RandomSource = OS) -> dict[int, bytes]:
     """Split a secret so that any `threshold` shares rebuild it and fewer say nothing about it.
 

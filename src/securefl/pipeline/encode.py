@@ -56,7 +56,7 @@ def check_update(plan: Plan, update: Tree, *, weight: int = 1, metrics: Mapping[
                 )
     if isinstance(weight, bool) or not isinstance(weight, int | np.integer) or not 1 <= weight <= plan.max_weight:
         raise EncodingError(
-            f"weight {weight!r} is not a whole number in 1..{plan.max_weight}",
+            f"the weight is not a whole number in 1..{plan.max_weight}",  # and is not quoted: it is the party's secret
             remedy="raise the plan's max_weight, or cap the weight; a party without examples stays away",
         )
     given = metrics or {}

@@ -54,7 +54,7 @@ class SecAgg:
                 f"the complete graph costs n^2 = {parties**2} pairs and is not the default here",
                 value=parties,
                 bound=f"<= {COMPLETE_GRAPH_LIMIT}",
-                remedy='ask for it with SecAgg(graph="complete"), or split the parties into cohorts',
+                remedy='ask for it with SecAgg(graph="complete")',
             )
         return choose(
             parties,

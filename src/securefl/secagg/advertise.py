@@ -7,7 +7,7 @@ leaves. The `share` pair seals the shares themselves and is never dealt.
 from __future__ import annotations
 
 from securefl.crypto.digest import digest
-from securefl.crypto.kex import KeyPair
+from securefl.crypto.kex import KeyPair, is_usable
 from securefl.crypto.random import RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.signing import SigningKey, verify
@@ -57,8 +57,15 @@ def check_entry(ctx0: bytes, entry: KeyEntry, *, verify_key: bytes | None, name:
         name: the party's name, for the error.
 
     Raises:
-        RemoteProtocolError: not signed by that identity for this session and round, or both keys are the same.
+        RemoteProtocolError: not signed by that identity for this session and round, a key that is unusable, or both the same.
     """
+    if not (is_usable(entry.mask_key) and is_usable(entry.share_key)):
+        raise RemoteProtocolError(
+            f"a key that {name} advertised is no usable X25519 key: of small order, or not in its canonical form",
+            phase=Step.ADVERTISE,
+            suspects=(name,),
+            remedy="drop the party",
+        )
     if entry.mask_key == entry.share_key:
         raise RemoteProtocolError(
             "the two advertised keys are the same", phase=Step.ADVERTISE, suspects=(name,), remedy="drop the party"

@@ -117,13 +117,13 @@ class ClientRound(Redacted):
             Kind.SURVIVORS: self._on_survivors,
             Kind.UNMASK: self._on_unmask,
         }[envelope.kind]
+        # The state moves first: a step that was begun is never begun again, by another thread or after an error nobody foresaw.
+        self.state = following
         try:
             answers = list(handler(envelope.body))
         except BaseException:
-            # Also for what nobody foresaw: a step that was begun is never begun again.
             self.abort()
             raise
-        self.state = following
         if following is ClientState.DONE:
             self._wipe()
         return answers

@@ -11,11 +11,16 @@ from securefl.wire.messages import VERSION, KeyEntry
 
 
 def pre_context(context: RoundContext) -> bytes:
+    """ctx0 of a round, 32 bytes; see `pre_context_of`."""
+    return pre_context_of(context.session, context.round, context.roster_digest)
+
+
+def pre_context_of(session: bytes, round_number: int, roster_digest: bytes) -> bytes:
     """ctx0 = H(version, session, round, roster digest), 32 bytes: all that can be known before keys are exchanged.
 
     Advertised keys are signed under it alone, so that they can be fetched before the model of their round exists.
     """
-    return digest("ctx0", VERSION, context.session, context.round, context.roster_digest)
+    return digest("ctx0", VERSION, session, round_number, roster_digest)
 
 
 def bind(context: RoundContext, root: bytes) -> bytes:

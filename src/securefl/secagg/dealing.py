@@ -15,7 +15,7 @@ from securefl.crypto import aead
 from securefl.crypto.digest import digest, equal, u32
 from securefl.crypto.random import RandomSource
 from securefl.crypto.secret import Redacted
-from securefl.crypto.shamir import LagrangeBasis, split
+from securefl.crypto.shamir import LagrangeBasis, is_share, split
 from securefl.errors import BelowThresholdError, CryptoError, MalformedMessageError
 from securefl.types import Step
 from securefl.wire import codec
@@ -127,6 +127,8 @@ def open_shares(ctx: bytes, source: int, destination: int, key: bytes, item: Sea
             f"a bundle holds shares of {[share.label for share in bundle.shares]}, expected {list(LABELS)}"
         )
     shares = {label: labelled.share for label, labelled in zip(LABELS, bundle.shares, strict=True)}
+    if not all(map(is_share, shares.values())):
+        raise CryptoError("a share is no field element: it would spoil the sum at its very end")
     expected = b"".join(share_digest(ctx, source, destination, label, share) for label, share in shares.items())
     if not equal(expected, item.share_digests):
         raise CryptoError("a share differs from the digest that its dealer published")

@@ -21,7 +21,7 @@ from securefl.plan import Plan, Roster
 from securefl.plan.plan import NO_MODEL
 from securefl.policy import ClientPolicy
 from securefl.secagg.client import ClientRound
-from securefl.secagg.context import pre_context
+from securefl.secagg.context import pre_context_of
 from securefl.secagg.states import ClientState
 from securefl.types import SERVER, RoundContext, Step, Tree
 from securefl.wire import codec
@@ -163,9 +163,11 @@ class SecAggClient(Redacted):
                 suspects=(SERVER,),
                 remedy="compare fingerprints with the roster's owner; the roster on this party's disk decides",
             )
+        # Before the plan is looked at: bytes damaged on the way are no fault of the server's.
+        binding = pre_context_of(envelope.session, envelope.round, self._roster.digest())
+        check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)
         plan = self._plan_of(message)
         context = plan.for_round(envelope.session, envelope.round, roster=self._roster)
-        check_seal(envelope, binding=pre_context(context), verify_key=None, suspect=SERVER)
         if envelope.round <= self._latest.get(envelope.session, -1):
             raise RemoteProtocolError(
                 f"round {envelope.round} of this session was joined before",
@@ -184,6 +186,9 @@ class SecAggClient(Redacted):
             random=self._random,
         )
         self._leave_round()
+        if self._submission is not None:
+            # It belongs to this round from here on: should the round die, a retry trains again.
+            self._submission = dataclasses.replace(self._submission, meant_for=following)
         self._latest[envelope.session] = envelope.round
         self.rounds_joined += 1
         self._plan, self._round = plan, following
@@ -225,7 +230,7 @@ class SecAggClient(Redacted):
             )
             self.saturated = encoded.saturated
             return list(current.mask(encoded.vector))
-        except SecureFLError:
+        except BaseException:
             current.abort()
             raise
 

@@ -18,11 +18,12 @@ class Disclosure:
 def disclosures(plan: Plan) -> list[Disclosure]:
     """The rows for a plan of pairwise-mask secure aggregation."""
     chosen = plan.parameters
+    allies = f"{chosen.max_colluders} {'party' if chosen.max_colluders == 1 else 'parties'}"
     if chosen.active:
-        condition = f"even a server that deviates, together with at most {chosen.max_colluders} parties"
+        condition = f"even a server that deviates, together with at most {allies}"
         names = "the server and every party that is asked to sign or open"
     else:
-        condition = f"a server that follows the protocol, together with at most {chosen.max_colluders} parties"
+        condition = f"a server that follows the protocol, together with at most {allies}"
         names = "the server and every party that is asked to open"
     rows = [
         Disclosure("one party's vector", f"nobody: hidden from {condition}"),
@@ -47,6 +48,6 @@ def disclosures(plan: Plan) -> list[Disclosure]:
     )
     if not chosen.active:
         rows.append(
-            Disclosure("everything", "a server that deviates from the protocol; plan for an active server if it might")
+            Disclosure("all of the above", "a server that deviates from the protocol; plan for an active server if it might")
         )
     return rows
