@@ -307,12 +307,14 @@ def masked(seats: Seats, answers: list[tuple[str, bytes]]) -> list[tuple[str, by
 
 @pytest.mark.parametrize("model", MODELS)
 def test_an_update_is_masked_once_and_never_in_another_round(model):
-    """Success: the server ends a round when it has the masked vectors, and has the same update masked again in the next."""
+    """Success: the server ends a round when it has the masked vectors, and has the same update masked again in the next; or a party
+    still holds the update in clear when it has been masked."""
     seats = Seats(server=model)
     mail = seats.server.start_round()
     answers = seats.exchange(mail)
     seats.submit()
     assert len(masked(seats, answers)) == 3
+    assert all(client._submission is None for client in seats.clients.values())
     answers = seats.exchange(seats.server.start_round())
     with pytest.raises(LocalProtocolError, match="the update is due now"):
         masked(seats, answers)

@@ -1,0 +1,162 @@
+"""Each fault at each step: the exact sum over the survivors or a typed abort, and the effect that its docstring states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import securefl as sfl
+from securefl.types import Step
+
+NAMES = tuple("abcdefg")
+UPDATES = {name: {"w": np.array([3**i, -i], np.int32)} for i, name in enumerate(NAMES)}
+SUMMED = {Step.CONSISTENCY, Step.UNMASK}
+"""Who leaves at these steps has its vector in the sum."""
+DOWN = {Step.ADVERTISE: "invite", Step.SHARE_KEYS: "roster"}
+
+SERVERS = pytest.mark.parametrize("server", list(sfl.ServerModel))
+STEPS = pytest.mark.parametrize("step", list(Step))
+
+
+def session_of(server, **fields):
+    protocol = sfl.SecAgg(server=server, threshold=5 if server == "active" else 4, max_colluders=1)
+    return sfl.MemorySession(sfl.Plan.for_updates(UPDATES, protocol=protocol, **fields), NAMES)
+
+
+def happens(server, step):
+    return server == "active" or step is not Step.CONSISTENCY
+
+
+def check_exact(result):
+    total = sum(UPDATES[name]["w"].astype(int) for name in result.survivors)
+    assert result.sum["w"].tolist() == total.tolist()
+
+
+def run(server, *faults):
+    """The round, and another in the same session, which no fault of the first may harm."""
+    session = session_of(server)
+    try:
+        result = session.round(UPDATES, faults=faults)
+        check_exact(result)
+    finally:
+        after = session.round(UPDATES)
+        assert after.survivors == NAMES
+        assert after.refusals == ()
+        check_exact(after)
+    return result
+
+
+def expect_lost(result, party, step, server):
+    lost = happens(server, step)
+    assert result.dropped == ({party: step} if lost else {})
+    assert (party in result.survivors) is (not lost or step in SUMMED)
+    assert set(result.survivors) | {party} == set(NAMES)
+
+
+@SERVERS
+@STEPS
+def test_a_drop_loses_its_party_from_its_step_on(server, step):
+    result = run(server, sfl.faults.Drop("c", step))
+    expect_lost(result, "c", step, server)
+    assert result.refusals == ()
+
+
+@SERVERS
+@STEPS
+def test_a_delay_comes_too_late_to_be_used_and_is_refused_by_name(server, step):
+    result = run(server, sfl.faults.Delay("c", step))
+    if not happens(server, step):
+        assert result.dropped == {}
+        return
+    assert "c" not in result.survivors or step in SUMMED
+    assert result.dropped["c"] is step
+    refusals = [refusal for refusal in result.refusals if isinstance(refusal, sfl.ProtocolError)]
+    assert len(refusals) == len(result.refusals) >= 1
+    if step is not Step.UNMASK:
+        assert any("c" in refusal.suspects and "late" in str(refusal) for refusal in refusals)
+
+
+@SERVERS
+@STEPS
+def test_a_replay_is_refused_each_time_and_costs_nobody_anything(server, step):
+    result = run(server, sfl.faults.Replay("c", step))
+    assert result.survivors == NAMES
+    assert result.dropped == {}
+    if not happens(server, step):
+        assert result.refusals == ()
+        return
+    steps = [at for at in Step if happens(server, at)]
+    assert len(result.refusals) == len(steps) - steps.index(step)
+    assert all(isinstance(refusal, sfl.ProtocolError) for refusal in result.refusals)
+
+
+@SERVERS
+@STEPS
+@pytest.mark.parametrize("bit", [0, 127, 512, 12_345, 10**9 + 7])
+def test_a_corrupted_message_loses_its_sender_and_the_damage_is_noticed(server, step, bit):
+    result = run(server, sfl.faults.Corrupt("c", step, bit=bit))
+    expect_lost(result, "c", step, server)
+    assert len(result.refusals) == happens(server, step)
+    assert all(isinstance(refusal, sfl.RemoteProtocolError) for refusal in result.refusals)
+
+
+@SERVERS
+@STEPS
+@pytest.mark.parametrize("bit", [0, 127, 512, 12_345, 10**9 + 7])
+def test_a_corrupted_message_of_the_server_loses_its_receiver_and_is_noticed(server, step, bit):
+    result = run(server, sfl.faults.Corrupt("c", step, bit=bit, downstream=True))
+    expect_lost(result, "c", step, server)
+    assert len(result.refusals) == happens(server, step)
+    assert all(isinstance(refusal, sfl.SecureFLError) for refusal in result.refusals)
+
+
+def test_an_active_server_that_equivocates_opens_nothing_for_those_it_lied_to():
+    result = run("active", sfl.faults.Equivocate(("a",), ("b",)))
+    assert result.survivors == NAMES
+    assert result.dropped == {"a": Step.CONSISTENCY}
+    (refusal,) = [r for r in result.refusals if "signature of a" in str(r)]
+    assert refusal.suspects == ("a",)
+    for liars in (("a", "b"), ("a", "b", "c"), ("b", "c", "d", "e", "f", "g")):
+        with pytest.raises(sfl.RoundAbortedError):
+            run("active", sfl.faults.Equivocate(liars, ("g",) if "g" not in liars else ("a",)))
+
+
+def test_an_equivocation_that_hides_its_receiver_is_noticed_by_it():
+    result = run("active", sfl.faults.Equivocate(("a",), ("a",)))
+    assert result.dropped == {"a": Step.CONSISTENCY}
+    assert any("missing from the survivor set" in str(refusal) for refusal in result.refusals)
+    assert any("server" in refusal.suspects for refusal in result.refusals)
+
+
+def test_a_semi_honest_round_with_an_equivocating_server_still_has_no_wrong_sum():
+    result = run("semi-honest", sfl.faults.Equivocate(("a",), ("b",)))
+    assert result.dropped == {"a": Step.UNMASK}
+    with pytest.raises(sfl.BelowThresholdError):
+        run("semi-honest", sfl.faults.Equivocate(("a", "b", "c"), ("d",)))
+
+
+@SERVERS
+def test_an_abort_carries_the_refusal_that_led_to_it(server):
+    session = session_of(server)
+    with pytest.raises(sfl.BelowThresholdError, match="missing since: a, b, c") as caught:
+        session.round(UPDATES, faults=[sfl.faults.Corrupt(name, "masked_input") for name in "abc"])
+    assert caught.value.phase == "masked_input"
+    assert isinstance(caught.value.__cause__, sfl.RemoteProtocolError)
+    result = session.round(UPDATES)
+    assert result.survivors == NAMES
+    assert result.refusals == (), "refusals are those of their own round"
+
+
+@SERVERS
+def test_several_faults_at_once_are_borne_up_to_the_plans_limit(server):
+    limit = 7 - (6 if server == "active" else 5)
+    faults = [sfl.faults.Drop("a", "masked_input"), sfl.faults.Corrupt("b", "share_keys")]
+    result = run(server, *faults[:limit], sfl.faults.Replay("g", "advertise"), sfl.faults.Replay("f", "unmask"))
+    assert set(result.survivors) == set(NAMES) - set("ab"[:limit])
+
+
+@SERVERS
+def test_refusals_are_reported(server):
+    result = run(server, sfl.faults.Corrupt("c", "masked_input"))
+    assert f"Refused: {result.refusals[0]}" in result.report()
+    assert "Left: c (masked_input)" in result.report()
