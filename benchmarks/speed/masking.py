@@ -60,12 +60,33 @@ def main() -> None:
     rate = {name: MASKS * vector.nbytes / seconds / 1e9 for name, seconds in took.items()}
     what = f"{MASKS} masks of {LENGTH:,} words"
     rows = [
-        row(f"{what}, one thread, against the floor", rate["one"], rate["bare"], unit="GB/s", peer_name="AES-256-CTR alone", better="more"),
-        row(f"{what}, two threads against one", rate["two"], rate["one"], unit="GB/s", peer_name="one thread", better="more"),
+        row(
+            f"{what}, one thread, against the floor",
+            rate["one"],
+            rate["bare"],
+            unit="GB/s",
+            peer_name="AES-256-CTR alone",
+            better="more",
+        ),
+        row(
+            f"{what}, two threads against one",
+            rate["two"],
+            rate["one"],
+            unit="GB/s",
+            peer_name="one thread",
+            better="more",
+        ),
     ]
     if flower:
         rows.append(
-            row(f"{what}, one thread", rate["one"], rate["flower"], unit="GB/s", peer_name="Flower SecAgg+", better="more")
+            row(
+                f"{what}, one thread",
+                rate["one"],
+                rate["flower"],
+                unit="GB/s",
+                peer_name="Flower SecAgg+",
+                better="more",
+            )
         )
     publish(rows, options.json)
 

@@ -279,26 +279,50 @@ CHECKS = [
         "state_after_errors",
     ),
     check("order of chunks", "secagg/masked_input.py", "if message.chunk != self._seen:", NEVER, "late_vector"),
-    check(
-        "one A_u for all chunks",
-        "secagg/masked_input.py",
-        "if self._seen and neighbours != self.neighbours:",
-        NEVER,
-        "late_vector",
-    ),
     *(
         check(
             f"reported A_u {what}",
             "secagg/masked_input.py",
-            "if not neighbours <= self._dealt - {self._party} or len(neighbours) + 1 < self._context.quorum:",
+            "if neighbours != self._forwarded:",
             new,
             "asymmetric_neighbours",
         )
         for what, new in (
-            ("within dealers", "if len(neighbours) + 1 < self._context.quorum:"),
-            ("without its sender", "if not neighbours <= self._dealt or len(neighbours) + 1 < self._context.quorum:"),
-            ("large enough", "if not neighbours <= self._dealt - {self._party}:"),
+            ("checked", NEVER),
+            ("of all that was forwarded", "if not neighbours <= self._forwarded:"),
+            ("of nothing else", "if not neighbours >= self._forwarded:"),
         )
+    ),
+    check(
+        "A_u excludes its party",
+        "secagg/server.py",
+        "frozenset(self._dealt) - {party}",
+        "frozenset(self._dealt)",
+        "asymmetric_neighbours",
+    ),
+    check(
+        "length of what is sealed",
+        "secagg/share_keys.py",
+        "!= (32 * len(LABELS), SEALED_BYTES)",
+        "!= (32 * len(LABELS), len(item.ciphertext))",
+        "huge_messages",
+    ),
+    check(
+        "usable keys",
+        "secagg/advertise.py",
+        "if not (is_usable(entry.mask_key) and is_usable(entry.share_key)):",
+        NEVER,
+        "lying_keys",
+    ),
+    check(
+        "shares in the field", "secagg/dealing.py", "if not all(map(is_share, shares.values())):", NEVER, "lying_shares"
+    ),
+    check(
+        "one thread at a time",
+        "secagg/client.py",
+        "if not self._busy.acquire(blocking=False):",
+        NEVER,
+        "state_after_errors",
     ),
     # R3
     check(
@@ -323,13 +347,6 @@ CHECKS = [
             ("min_survivors", "floor = context.threshold"),
             ("threshold", "floor = context.min_survivors"),
         )
-    ),
-    check(
-        "symmetric A_u",
-        "secagg/consistency.py",
-        "if party not in reported[peer]:",
-        NEVER,
-        "asymmetric_neighbours",
     ),
     check(
         "survivor signature covers ctx",
@@ -586,13 +603,6 @@ CHECKS = [
         'verify(keys[party] if keys else b"", message.signature, survivors_data(self._ctx, self._survivors))',
         "pass",
         "replay",
-    ),
-    check(
-        "symmetry checked",
-        "secagg/server.py",
-        "check_symmetry(self._reported, dict(enumerate(self._names)))",
-        "pass",
-        "asymmetric_neighbours",
     ),
     *(
         check(

@@ -173,9 +173,6 @@ def test_an_index_beyond_all_rosters_is_refused():
         fresh.tell(0, msgspec.Raw(msgspec.msgpack.encode(message)), kind=Kind.ROSTER)
 
 
-@pytest.mark.xfail(
-    reason="check_shares bounds a ciphertext by the codec's 3612 bytes, an honest one has 121", strict=True
-)
 def test_a_dealer_cannot_pad_what_every_holder_must_fetch():
     """Success: one party makes every other (and the server, which keeps it all) carry thirty times the bytes of an honest dealing."""
     table = Table(4, 3)

@@ -55,7 +55,7 @@ def test_chunks_are_taken_once_in_order_and_under_one_neighbour_set(monkeypatch)
         table.give(first)
     body = body_of(second)
     narrower = MaskedInput(body.chunk, table.members({1, 2, 3, 4}), body.words)
-    with pytest.raises(RemoteProtocolError, match="A_u changed"):
+    with pytest.raises(RemoteProtocolError, match="A_u is not the 5"):
         table.give(table.write_as(0, narrower))
     table.give(second)
     table.give(third)

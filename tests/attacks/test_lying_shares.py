@@ -270,7 +270,14 @@ def test_a_bad_share_is_found_by_its_holder_when_it_comes(model, lie):
     }[lie]()
     if lie == "a label less":
         forged = msgspec.structs.replace(forged, share_digests=honest.share_digests)
-    send(table, msgspec.structs.replace(message, sealed=[forged, *message.sealed[1:]]))
+    if len(forged.ciphertext) == len(honest.ciphertext):
+        send(table, msgspec.structs.replace(message, sealed=[forged, *message.sealed[1:]]))
+    else:  # the server would refuse it: it is the server that lies
+        send(table, message)
+        for_victim = body_of(table.play(Kind.CIPHERTEXTS)[victim][0])
+        lie = msgspec.structs.replace(forged, party=LIAR)
+        items = [lie if item.party == LIAR else item for item in for_victim.sealed]
+        table.mail[victim] = [table.forge(msgspec.structs.replace(for_victim, sealed=items))]
     table.play(Kind.MASKED_INPUT)
     assert table.clients[victim].state is ClientState.ABORTED
     (refusal,) = table.refusals

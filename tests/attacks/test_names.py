@@ -75,3 +75,17 @@ def test_a_roster_s_digest_covers_names_keys_order_and_version():
         Roster.unsigned(["abc", "d"]),
     ]
     assert len({roster.digest(), *(other.digest() for other in others)}) == 9
+
+
+@pytest.mark.parametrize("name", ["Server", "SERVER", "\uff53erver"])
+def test_a_name_that_reads_like_the_server_s_is_refused(name):
+    """Success: a party is blamed, or trusted, as the server."""
+    with pytest.raises(ConfigError, match="cannot be a party's name"):
+        Roster.unsigned([name, "a", "b"])
+
+
+@pytest.mark.parametrize(("one", "other"), [("Anna", "anna"), ("caf\u00e9", "cafe\u0301"), ("a1", "a\u00b9")])
+def test_two_names_that_read_alike_are_refused(one, other):
+    """Success: one party is blamed for what the other did."""
+    with pytest.raises(ConfigError, match="a name twice"):
+        Roster.unsigned([one, other, "b"])

@@ -501,3 +501,29 @@ def test_two_messages_at_once_are_answered_once(kind, monkeypatch):
         answers += table.hand(0, messages[0])
     assert inside
     assert len(answers) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.SURVIVORS, Kind.UNMASK], ids=lambda kind: kind.name)
+def test_two_messages_checked_at_once_are_answered_once(kind, monkeypatch):
+    """Success: two threads pass the table before either has moved the state, and two sets are signed or opened."""
+    table = Table(server=ACTIVE if kind is Kind.SURVIVORS else SEMI_HONEST)
+    table.play(kind)
+    sets = [frozenset(range(5)), frozenset(range(4))]
+    messages = [
+        table.forge(Survivors(table.members(s)) if kind is Kind.SURVIVORS else Unmask(table.members(s), []))
+        for s in sets
+    ]
+    answers, inside = [], []
+    real = securefl.secagg.client.check_seal
+
+    def slowly(*args, **kwargs):
+        if not inside:
+            inside.append(True)
+            with pytest.raises(LocalProtocolError, match="two calls at once"):
+                answers.extend(table.hand(0, messages[1]))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(securefl.secagg.client, "check_seal", slowly)
+    answers += table.hand(0, messages[0])
+    assert inside
+    assert len(answers) == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Roster:
                     f"the key of {member.name!r} is {len(member.verify_key)} bytes long, needs 32",
                     remedy="take it from the party's `securefl keygen`",
                 )
-        _refuse_doubles("name", [member.name for member in self.members])
+        _refuse_doubles("name", [_folded(member.name) for member in self.members])
         _refuse_doubles("key", [member.verify_key.hex() for member in self.members if member.verify_key])
         if len({bool(member.verify_key) for member in self.members}) > 1:
             unsigned = [member.name for member in self.members if not member.verify_key]
@@ -142,6 +143,11 @@ class Roster:
     def fingerprint(self) -> str:
         """What people compare to see that they hold the same roster."""
         return fingerprint(self.digest())
+
+    @property
+    def owner_fingerprint(self) -> str:
+        """Fingerprint of the key that vouches for the roster; empty where nobody does."""
+        return fingerprint(self.owner) if self.owner else ""
 
     def _signed_data(self) -> bytes:
         return digest("roster-owner", self.digest())
@@ -217,13 +223,18 @@ def _check_name(name: object) -> None:
         not isinstance(name, str)
         or not 0 < len(name) <= 64
         or not name.isprintable()
-        or name == SERVER
+        or _folded(name) == SERVER
         or name.strip() != name
     ):
         raise ConfigError(
             f"{name!r} cannot be a party's name",
             remedy=f"use 1 to 64 printable characters without outer spaces, not {SERVER!r}",
         )
+
+
+def _folded(name: str) -> str:
+    """A name as a reader sees it: case and compatibility forms make no difference."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _refuse_doubles(what: str, values: list[str]) -> None:

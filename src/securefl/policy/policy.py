@@ -28,6 +28,7 @@ _KEYS: dict[str, Any] = {
     "purposes": list,
     "expires": dt.date,
     "roster_fingerprint": str,
+    "roster_owner": str,
     "min_noise_multiplier": (int, float),
     "max_epsilon": (int, float),
 }
@@ -48,6 +49,7 @@ class ClientPolicy:
         purposes: the purposes accepted; empty for any.
         expires: the last day on which the policy holds; None for no end.
         roster_fingerprint: the only roster accepted, as `securefl roster show` prints it; empty for the one on disk.
+        roster_owner: fingerprint of the key that must have signed the roster; empty for any, or none.
         min_noise_multiplier: the least differentially private noise; None for none demanded.
         max_epsilon: the most privacy loss; None for no demand.
         simulated: made by a simulation to match its plan; it protects nobody, and reports say so.
@@ -67,6 +69,7 @@ class ClientPolicy:
     purposes: tuple[str, ...] = ()
     expires: dt.date | None = None
     roster_fingerprint: str = ""
+    roster_owner: str = ""
     min_noise_multiplier: float | None = None
     max_epsilon: float | None = None
     simulated: bool = False
@@ -194,6 +197,11 @@ class ClientPolicy:
             raise self._refuse(
                 "roster_fingerprint",
                 f"the roster is {roster.fingerprint}, this party accepts {self.roster_fingerprint}",
+            )
+        if self.roster_owner and roster.owner_fingerprint != self.roster_owner:
+            raise self._refuse(
+                "roster_owner",
+                f"the roster is signed by {roster.owner_fingerprint or 'nobody'}, this party accepts {self.roster_owner}",
             )
         for floor in ("min_noise_multiplier", "max_epsilon"):
             if getattr(self, floor) is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -72,6 +74,7 @@ class ClientRound(Redacted):
         self._verify_keys = verify_keys if context.active else None
         self._admit = admit
         self._random = random
+        self._busy = threading.Lock()
         self._ctx0 = pre_context(context)
         self._advertised: Advertised | None = None
         self._keys: KeyList | None = None
@@ -107,6 +110,10 @@ class ClientRound(Redacted):
             RemoteProtocolError: out of order, repeated, or against a rule.
             RoundAbortedError: the round cannot go on for this party.
         """
+        with self._alone():
+            return self._receive(envelope)
+
+    def _receive(self, envelope: Envelope) -> list[bytes]:
         self._check_header(envelope)
         following = client_receives(self.context.server, self.state, envelope.kind)
         binding = self._keys.ctx if self._keys else self._ctx0
@@ -137,6 +144,10 @@ class ClientRound(Redacted):
         Raises:
             LocalProtocolError: shares have not arrived, the vector was masked before, or it does not fit the plan.
         """
+        with self._alone():
+            return self._mask(vector)
+
+    def _mask(self, vector: Words) -> Iterator[bytes]:
         following = client_sends(self.context.server, self.state, Kind.MASKED_INPUT)
         keys, dealer, holder = _there(self._keys), _there(self._dealer), _there(self._holder)
         check_vector(self.context, vector)
@@ -148,6 +159,18 @@ class ClientRound(Redacted):
             self.abort()
             raise
         return (self._seal(Kind.MASKED_INPUT, message, keys.ctx) for message in messages)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one thread at a time take a step: two answers to one question is what the protocol must never give."""
+        if not self._busy.acquire(blocking=False):
+            raise LocalProtocolError(
+                "two calls at once on one party's round", remedy="hand in messages one after the other, from one thread"
+            )
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     def abort(self) -> None:
         """Leave the round and forget its secrets."""

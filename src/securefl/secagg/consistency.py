@@ -6,11 +6,11 @@ nothing without t signatures of the very set that it signed, and 2t > n + c leav
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from securefl.crypto.digest import digest, u32
 from securefl.crypto.signing import SigningKey
-from securefl.errors import RemoteProtocolError, RoundAbortedError
+from securefl.errors import RemoteProtocolError
 from securefl.types import SERVER, RoundContext, Step
 
 
@@ -46,24 +46,3 @@ def accept_survivors(
 def sign_survivors(ctx: bytes, survivors: frozenset[int], identity: SigningKey) -> bytes:
     """This party's signature of U3, 64 bytes; made once a round, which the state table sees to."""
     return identity.sign(survivors_data(ctx, survivors))
-
-
-def check_symmetry(reported: Mapping[int, frozenset[int]], names: Mapping[int, str]) -> None:
-    """Check, as the server does before U3 is fixed, that survivors agree on who masked with whom.
-
-    Args:
-        reported: A_u of each party in U3.
-        names: their names, for the error.
-
-    Raises:
-        RoundAbortedError: v is in A_u, u is not in A_v, and both are in U3: a mask would remain in the sum that nobody can name.
-    """
-    for party, neighbours in reported.items():
-        for peer in neighbours & reported.keys():
-            if party not in reported[peer]:
-                raise RoundAbortedError(
-                    f"{names[party]} masked with {names[peer]}, which did not mask with it",
-                    phase=Step.MASKED_INPUT,
-                    suspects=(names[party], names[peer]),
-                    remedy="start a new round; if it repeats, leave both out",
-                )

@@ -15,8 +15,8 @@ from securefl.crypto import aead
 from securefl.crypto.digest import digest, equal, u32
 from securefl.crypto.random import RandomSource
 from securefl.crypto.secret import Redacted
-from securefl.crypto.shamir import LagrangeBasis, is_share, split
-from securefl.errors import BelowThresholdError, CryptoError, MalformedMessageError
+from securefl.crypto.shamir import SHARE_BYTES, LagrangeBasis, is_share, split
+from securefl.errors import BelowThresholdError, CryptoError, MalformedMessageError, SecretMisuseError
 from securefl.types import Step
 from securefl.wire import codec
 from securefl.wire.messages import LabelledShare, SealedShares, ShareBundle, Shares
@@ -31,6 +31,12 @@ class Label(enum.StrEnum):
 
 LABELS: Final = (Label.SELF_MASK, Label.MASK_KEY)
 """The secrets that every party deals, in the order in which commitments and digests are listed."""
+
+
+SEALED_BYTES: Final = aead.OVERHEAD + len(
+    codec.encode(ShareBundle([LabelledShare(label.value, bytes(SHARE_BYTES)) for label in LABELS]))
+)
+"""The one length of a sealed bundle of shares."""
 
 
 def point(party: int) -> int:
@@ -101,10 +107,15 @@ class HeldShares(Redacted):
         self._shares = dict(shares)
 
     def release(self, label: Label) -> bytes:
-        """Give out one share, once, and forget all others with it: both shares of one owner never leave this party."""
-        share = self._shares[label]
-        self._shares.clear()
-        return share
+        """Give out one share, once, and forget all others with it: both shares of one owner never leave this party.
+
+        Raises:
+            SecretMisuseError: a share of this owner was given out before.
+        """
+        held, self._shares = self._shares, {}
+        if label not in held:
+            raise SecretMisuseError("these shares were given out or wiped", remedy="a party answers once a round")
+        return held[label]
 
     def wipe(self) -> None:
         """Forget the shares."""

@@ -174,15 +174,13 @@ class Arriving:
     Args:
         context: the round.
         name: the sender, for errors.
-        dealt: U2, the parties that dealt shares.
-        party: the sender's index.
+        forwarded: the parties whose shares were forwarded to the sender.
     """
 
-    def __init__(self, context: RoundContext, name: str, party: int, dealt: frozenset[int]) -> None:
+    def __init__(self, context: RoundContext, name: str, forwarded: frozenset[int]) -> None:
         self._context = context
         self._name = name
-        self._party = party
-        self._dealt = dealt
+        self._forwarded = forwarded
         self._parts = list(chunks(context.length))
         self._seen = 0
         self.vector: Words = np.zeros(context.length, dtype=Ring(context.ring_bits).dtype)
@@ -198,17 +196,18 @@ class Arriving:
 
         Raises:
             MalformedMessageError: a wrong length, a value that is not below 2^b, a set that is no set of parties.
-            RemoteProtocolError: a chunk out of order, an A_u that changed, holds others than dealers, or is too small.
+            RemoteProtocolError: a chunk out of order, or an A_u other than the one forwarded.
         """
         if message.chunk != self._seen:
             raise self._refuse(f"chunk {message.chunk} came where {self._seen} of {len(self._parts)} was due")
         neighbours = bitmap.unpack(
             message.neighbours, self._context.parties, phase=Step.MASKED_INPUT, suspect=self._name
         )
-        if self._seen and neighbours != self.neighbours:
-            raise self._refuse("A_u changed from one chunk to the next")
-        if not neighbours <= self._dealt - {self._party} or len(neighbours) + 1 < self._context.quorum:
-            raise self._refuse(f"A_u holds {len(neighbours)} parties, not all of them dealers, or too few")
+        # A party takes all the shares that it was forwarded, or leaves: another A_u is a lie, and would leave a mask in the sum.
+        if neighbours != self._forwarded:
+            raise self._refuse(
+                f"A_u is not the {len(self._forwarded)} parties whose shares were forwarded to {self._name}"
+            )
         part = self._parts[self._seen]
         try:
             words = unpack(message.words, self._context.ring_bits, part.stop - part.start)

@@ -20,7 +20,7 @@ from securefl.errors import (
     RoundAbortedError,
 )
 from securefl.secagg.advertise import check_entry, entry_of
-from securefl.secagg.consistency import check_symmetry, survivors_data
+from securefl.secagg.consistency import survivors_data
 from securefl.secagg.context import bind, key_list_root, pre_context
 from securefl.secagg.dealing import Dealt
 from securefl.secagg.masked_input import Arriving
@@ -223,7 +223,7 @@ class ServerRound:
         message = self._decode(MaskedInput, Kind.MASKED_INPUT, body, name)
         arriving = self._arriving.get(party)
         if arriving is None:
-            arriving = Arriving(self.context, name, party, frozenset(self._dealt))
+            arriving = Arriving(self.context, name, frozenset(self._dealt) - {party})
         arriving.add(message)
         self._arriving[party] = arriving
         if not arriving.complete:
@@ -286,7 +286,6 @@ class ServerRound:
     def _close_masked_input(self, answered: frozenset[int], step: Step) -> Outgoing:
         self._arriving.clear()
         self._need(answered, self.context.quorum, step)
-        check_symmetry(self._reported, dict(enumerate(self._names)))
         self._survivors = answered
         members = bitmap.pack(answered, self.context.parties)
         if self.context.active:
@@ -301,7 +300,7 @@ class ServerRound:
         return self._send(answered, Kind.UNMASK, lambda _: Unmask(members, signatures), self._ctx)
 
     def _close_unmask(self, answered: frozenset[int], step: Step) -> Outgoing:
-        self._need(answered, self.context.threshold, step)
+        self._need(answered, self.context.threshold + 1, step)
         remove_masks(
             self.context,
             self._ctx,

@@ -12,7 +12,7 @@ from securefl.crypto.secret import Redacted, Secret
 from securefl.errors import CryptoError, MalformedMessageError, RemoteProtocolError
 from securefl.secagg.advertise import Advertised, check_entry
 from securefl.secagg.context import bind, key_list_root, pre_context
-from securefl.secagg.dealing import LABELS, Label, deal
+from securefl.secagg.dealing import LABELS, SEALED_BYTES, Label, deal
 from securefl.secagg.derive import share_key
 from securefl.types import SERVER, RoundContext, Step
 from securefl.wire.messages import KeyEntry, Roster, Shares
@@ -175,10 +175,10 @@ def check_shares(message: Shares, *, party: int, name: str, neighbours: frozense
             remedy="drop the party",
         )
     if len(message.commitments) != len(LABELS) or any(
-        len(item.share_digests) != 32 * len(LABELS) for item in message.sealed
+        (len(item.share_digests), len(item.ciphertext)) != (32 * len(LABELS), SEALED_BYTES) for item in message.sealed
     ):
         raise MalformedMessageError(
-            f"{name} dealt another number of secrets than {len(LABELS)}",
+            f"{name} dealt another number of secrets than {len(LABELS)}, or sealed them in another length than {SEALED_BYTES} bytes",
             phase=Step.SHARE_KEYS,
             suspects=(name,),
             remedy="drop the party",

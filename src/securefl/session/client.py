@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Final
 
 from securefl.crypto.digest import equal
 from securefl.crypto.random import OS, RandomSource
@@ -27,6 +28,9 @@ from securefl.types import SERVER, RoundContext, Step, Tree
 from securefl.wire import codec
 from securefl.wire.envelope import SERVER_INDEX, Envelope, body_limit, check_seal, parse
 from securefl.wire.messages import Invite, Kind
+
+_SESSIONS_REMEMBERED: Final = 256
+"""Sessions whose last round is remembered, so that an invitation is not taken twice; keys are fresh in any case."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -190,6 +194,8 @@ class SecAggClient(Redacted):
             # It belongs to this round from here on: should the round die, a retry trains again.
             self._submission = dataclasses.replace(self._submission, meant_for=following)
         self._latest[envelope.session] = envelope.round
+        if len(self._latest) > _SESSIONS_REMEMBERED:
+            del self._latest[next(iter(self._latest))]
         self.rounds_joined += 1
         self._plan, self._round = plan, following
         return [following.advertise()]

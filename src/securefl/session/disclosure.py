@@ -48,6 +48,8 @@ def disclosures(plan: Plan) -> list[Disclosure]:
     )
     if not chosen.active:
         rows.append(
-            Disclosure("all of the above", "a server that deviates from the protocol; plan for an active server if it might")
+            Disclosure(
+                "all of the above", "a server that deviates from the protocol; plan for an active server if it might"
+            )
         )
     return rows

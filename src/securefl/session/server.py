@@ -133,15 +133,20 @@ class SecAggServer:
             self._traffic[step] = (up + len(data), down)
         return self._sent(current.receive(envelope))
 
-    def close_phase(self) -> list[tuple[str, bytes]]:
+    def close_phase(self, step: Step | None = None) -> list[tuple[str, bytes]]:
         """End the current step: who has not answered is left out. Returns what is to be sent.
+
+        Args:
+            step: the step whose deadline has passed; nothing happens where the round has moved on from it, so that a deadline that
+                races the last message never closes the next step.
 
         Raises:
             RoundAbortedError: the round has ended without a sum.
             LocalProtocolError: no round is open.
         """
-        current = self._open_round()
-        return self._sent(current.close_phase())
+        if step is not None and step != self.step:
+            return []
+        return self._sent(self._open_round().close_phase())
 
     def result(self) -> RoundResult:
         """The sum, the mean and who is in them.

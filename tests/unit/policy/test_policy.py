@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from securefl.crypto.signing import SigningKey
 from securefl.errors import ConfigError, PolicyRefusedError
 from securefl.plan import Plan, Roster, SecAgg
 from securefl.policy import ClientPolicy
 from unit.secagg.harness import parameters
 
 NAMES = [f"p{i}" for i in range(10)]
-SIGNED = Roster.generate(NAMES)[0]
+SIGNED = Roster.generate(NAMES)[0].sign(SigningKey.generate())
 UNSIGNED = Roster.unsigned(NAMES)
 ACTIVE = Plan(
     template={"w": ((4,), "float32")},
@@ -41,6 +42,11 @@ FLOORS = {
         'roster_fingerprint = "0000 0000"',
         f'roster_fingerprint = "{SIGNED.fingerprint}"',
         f"the roster is {SIGNED.fingerprint}, this party accepts 0000 0000",
+    ),
+    "roster_owner": (
+        'roster_owner = "0000 0000"',
+        f'roster_owner = "{SIGNED.owner_fingerprint}"',
+        f"the roster is signed by {SIGNED.owner_fingerprint}, this party accepts 0000 0000",
     ),
     "min_noise_multiplier": ("min_noise_multiplier = 0.5", None, "adds no noise"),
     "max_epsilon": ("max_epsilon = 8", None, "adds no noise"),
@@ -209,6 +215,7 @@ def test_a_policy_is_loaded_from_a_file_and_names_it(tmp_path):
         {"purposes": ("a",)},
         {"expires": TODAY},
         {"roster_fingerprint": "00"},
+        {"roster_owner": "00"},
         {"min_noise_multiplier": 1.0},
         {"max_epsilon": 1.0},
     ],

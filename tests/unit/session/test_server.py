@@ -114,6 +114,18 @@ def test_a_closed_step_leaves_out_who_has_not_answered_for_good():
     assert result.dropped == {"e": Step.ADVERTISE}
 
 
+def test_a_deadline_that_comes_after_the_last_message_does_not_close_the_next_step():
+    pair = submitted()
+    pair.start()
+    for name in NAMES:
+        (data,) = pair.clients[name].receive(pair.mail[name])
+        outgoing = pair.server.receive(data, party=name)
+    assert pair.server.close_phase(Step.ADVERTISE) == []
+    assert pair.server.step is Step.SHARE_KEYS
+    pair.mail = dict(outgoing)
+    assert pair.finish().survivors == NAMES
+
+
 @pytest.mark.parametrize("claimed", NAMES)
 def test_a_sender_is_compared_with_what_the_transport_knows(claimed):
     pair = submitted()
