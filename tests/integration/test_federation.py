@@ -113,6 +113,18 @@ def test_a_diverging_party_sends_nothing_and_is_named(clients):
     assert secure.aggregator._session._server.step is None
 
 
+def test_each_round_is_bound_to_the_parameters_that_it_starts_from(clients):
+    secure = federation(clients, plan_of(clients))
+    bound = []
+    for _ in range(2):
+        before = secure.aggregator._session.plan.model_digest(secure.params)
+        secure.fit(1)
+        server = secure.aggregator._session._server
+        assert server._round.context.model_digest == before
+        bound.append(before)
+    assert bound[0] != bound[1]
+
+
 def test_parties_that_train_from_another_model_get_no_sum(clients):
     """What binds a round to its model, over the whole engine."""
     plan = plan_of(clients)
@@ -122,7 +134,6 @@ def test_parties_that_train_from_another_model_get_no_sum(clients):
     updates = dict.fromkeys(clients, update)
     metrics = {name: {"loss": 1.0, "accuracy": 0.5} for name in clients}
     assert session.round(updates, metrics=metrics, model=params).survivors == tuple(clients)
-    session._server.plan.model_digest(params)
     start_round = session._server.start_round
     session._server.start_round = lambda _: start_round({**params, "bias": params["bias"] + 1e-7})
     with pytest.raises(sfl.BelowThresholdError):

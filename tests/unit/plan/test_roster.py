@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -16,12 +17,18 @@ ROSTER, KEYS = Roster.generate(NAMES)
 OWNER = SigningKey.generate()
 SIGNED = ROSTER.sign(OWNER)
 
+
+def folded(name):
+    """As a reader takes it: large or small, full width or half."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=64).filter(
-    lambda name: name.isprintable() and name.strip() == name and name != "server"
+    lambda name: name.isprintable() and name.strip() == name and folded(name) != "server"
 )
 
 
-@given(st.lists(names, min_size=1, max_size=6, unique=True), st.booleans(), st.integers(1, 2**32 - 1))
+@given(st.lists(names, min_size=1, max_size=6, unique_by=folded), st.booleans(), st.integers(1, 2**32 - 1))
 def test_a_roster_survives_its_file(given_names, identities, version):
     members = tuple(
         Member(name, SigningKey.from_bytes(bytes([i]) * 32).verify_key if identities else b"")
@@ -79,7 +86,24 @@ def test_a_flipped_digit_of_a_key_or_signature_is_refused():
 
 
 @pytest.mark.parametrize(
-    "name", ["", " a", "a ", "server", "x" * 65, "a\nb", "a\tb", "a\x00b", "\u202ea", "\u200b", 7, None], ids=repr
+    "name",
+    [
+        "",
+        " a",
+        "a ",
+        "server",
+        "Server",
+        "\uff53erver",
+        "x" * 65,
+        "a\nb",
+        "a\tb",
+        "a\x00b",
+        "\u202ea",
+        "\u200b",
+        7,
+        None,
+    ],
+    ids=repr,
 )
 def test_a_name_that_could_deceive_is_refused(name):
     with pytest.raises(ConfigError, match="cannot be a party's name"):
@@ -98,6 +122,14 @@ def test_a_name_or_a_key_twice_is_refused_and_named():
     key = KEYS["hospital-1"].verify_key
     with pytest.raises(ConfigError, match=f"key twice: {key.hex()}"):
         Roster((Member("a", key), Member("b", key)))
+
+
+@pytest.mark.parametrize(
+    "pair", [("bank", "Bank"), ("bank", "\uff42ank"), ("stra\u00dfe", "STRASSE"), ("\u00e9", "e\u0301")]
+)
+def test_two_names_that_read_alike_are_refused(pair):
+    with pytest.raises(ConfigError, match="name twice"):
+        Roster.unsigned([*pair, "c"])
 
 
 def test_some_with_and_some_without_a_key_are_refused_and_named():
