@@ -52,7 +52,7 @@ class FixedPoint:
                 remedy="16 bits suit most models",
             )
         # Finite would not do: near the ends of float64 the scale, or a decoded sum, overflows.
-        if isinstance(self.bound, bool) or not 1e-100 <= self.bound <= 1e100:
+        if isinstance(self.bound, bool) or not isinstance(self.bound, int | float) or not 1e-100 <= self.bound <= 1e100:
             raise UnsafePlanError(
                 "bound out of range",
                 value=self.bound,
@@ -92,7 +92,7 @@ class FixedPoint:
         y is no integer, so |q - y| < 1; with weights w_i >= 0, |sum w_i q_i / sum w_i - sum w_i y_i / sum w_i| < 1, one
         step. In float64, y = x * scale has two roundings (scale, product), and total * step / sum w_i four more (total,
         step, product, quotient), each of relative size 2^-53 at most, on values of at most `bound`: together less than
-        bound * 2^-50. Integers are carried exactly.
+        bound * 2^-50. Integers are carried exactly. A mean that is cast to float16 or float32 is rounded once more.
         """
         return self.step + self.bound * 2.0**-50
 

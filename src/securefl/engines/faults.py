@@ -88,14 +88,18 @@ def step_of(step: Step | str) -> Step:
 
 
 def collect(
-    faults: Iterable[Fault], drop: Mapping[str, Step | str] | None, parties: Iterable[str]
+    faults: Iterable[Fault], drop: Mapping[str, Step | str] | None, parties: Iterable[str], *, active: bool
 ) -> tuple[Fault, ...]:
     """All faults of a round, with `drop` ({party: step}) as the short form of `Drop`.
+
+    A semi-honest round has no consistency step: what goes wrong there goes wrong in the step that follows, unmask.
 
     Raises:
         ConfigError: a fault of a party that does not take part.
     """
     together = (*faults, *(Drop(party, step) for party, step in (drop or {}).items()))
+    if not active:
+        together = tuple(_without_consistency(fault) for fault in together)
     known = set(parties)
     for fault in together:
         named = {*fault.parties, *fault.hide} if isinstance(fault, Equivocate) else {fault.party}
@@ -104,3 +108,9 @@ def collect(
                 f"{fault!r} names {', '.join(strangers)}, not among the parties", remedy="use the names of the updates"
             )
     return together
+
+
+def _without_consistency(fault: Fault) -> Fault:
+    if isinstance(fault, Equivocate) or fault.step is not Step.CONSISTENCY:
+        return fault
+    return dataclasses.replace(fault, step=Step.UNMASK)

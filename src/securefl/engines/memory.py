@@ -107,7 +107,11 @@ class MemorySession:
                 raise ConfigError(
                     f"{what} are not those of the parties: {', '.join(odd[:8])}", remedy="give one entry for each party"
                 )
-        network = Network(collect(faults, drop, self.parties), self.parties, binding=lambda: self._server.binding)
+        network = Network(
+            collect(faults, drop, self.parties, active=self.plan.parameters.active),
+            self.parties,
+            binding=lambda: self._server.binding,
+        )
         for name in self.parties:
             _checked(name, self.plan, updates[name], weights[name], metrics[name])
         return _Exchange(self._server, self._clients, network).run(

@@ -57,7 +57,8 @@ class Network:
                     data = _flip(data, fault.bit)
             if any(isinstance(fault, Drop) for fault in fate):
                 self._gone.add(name)
-            elif any(isinstance(fault, Delay) for fault in fate):
+                continue
+            if any(isinstance(fault, Delay) for fault in fate):
                 self._late.append((name, data))
             else:
                 delivered.append((name, data))

@@ -19,7 +19,7 @@ class DecodedSum:
 
     Args:
         total: sum of w_i x_i as a tree: float64 for float leaves, int64 for integer ones.
-        mean: total over weight_sum, in the template's dtypes; integer leaves are rounded to the nearest.
+        mean: total over weight_sum, rounded to the template's dtypes and kept within their range.
         weight_sum: sum of w_i.
         metrics: weighted mean of each metric.
     """
@@ -64,6 +64,13 @@ def decode_sum(plan: Plan, words: Words, survivors: int) -> DecodedSum:
 
 
 def _as_dtype(mean: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The mean in the leaf's dtype, kept within its range: a sum that a dishonest party spoiled must not wrap into a plausible one."""
     if dtype.kind == "f":
-        return mean.astype(dtype)
-    return np.rint(mean).astype(dtype)
+        info: np.finfo[Any] = np.finfo(dtype)
+        return np.clip(mean, float(info.min), float(info.max)).astype(dtype)
+    if dtype.kind == "b":
+        return np.rint(mean) > 0
+    low, high = np.iinfo(dtype).min, float(np.iinfo(dtype).max)
+    if int(high) > np.iinfo(dtype).max:  # 2^63 and 2^64, to which float64 rounds the largest 64-bit integers
+        high = float(np.nextafter(high, 0))
+    return np.clip(np.rint(mean), float(low), high).astype(dtype)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -66,6 +67,10 @@ def check_update(plan: Plan, update: Tree, *, weight: int = 1, metrics: Mapping[
             remedy="give exactly the metrics of the plan, or declare them there with their ranges",
         )
     for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise EncodingError(
+                f"metric {name!r} is no number", tensor=name, remedy="give a number, or leave the round out"
+            )
         if not math.isfinite(value):
             raise NonFiniteError(
                 f"metric {name!r} is NaN or infinite", tensor=name, remedy="nothing was sent; leave the round out"

@@ -26,7 +26,7 @@ NO_MODEL = bytes(32)
 MAX_WEIGHT = 1 << 31
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
     """The agreement for a session: frozen, hashed, sent as bounded bytes.
 
@@ -65,6 +65,7 @@ class Plan:
     ring: Ring = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
+        _check_types(self.protocol, self.encoding, self.metrics)
         template = self.template
         layout = template if isinstance(template, Layout) else Layout.from_template(template)
         identities = isinstance(self.parties, Roster) and self.parties.signed
@@ -73,7 +74,8 @@ class Plan:
         _check_weight(self.max_weight)
         object.__setattr__(self, "template", layout)
         object.__setattr__(self, "layout", layout)
-        object.__setattr__(self, "protocol", dataclasses.replace(self.protocol, server=parameters.server))
+        if identities:  # what follows from the roster must outlive it, in `replace`
+            object.__setattr__(self, "protocol", dataclasses.replace(self.protocol, server=parameters.server))
         object.__setattr__(self, "parties", parties)
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "metrics", _ranges(self.metrics))
@@ -248,6 +250,12 @@ class Plan:
             "explanation": list(chosen.explanation),
         }
 
+    def __eq__(self, other: object) -> bool:
+        return self.to_bytes() == other.to_bytes() if isinstance(other, Plan) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
     def __str__(self) -> str:
         chosen = self.parameters
         return (
@@ -261,19 +269,43 @@ class Plan:
         )
 
 
+def _check_types(protocol: object, encoding: object, metrics: object) -> None:
+    for name, value, kind in (
+        ("protocol", protocol, SecAgg),
+        ("encoding", encoding, FixedPoint),
+        ("metrics", metrics, Mapping),
+    ):
+        if not isinstance(value, kind):
+            raise UnsafePlanError(
+                f"{name} is of another type",
+                value=repr(value)[:80],
+                bound=f"a {kind.__name__}",
+                remedy=f"pass a {kind.__name__}",
+            )
+
+
 def _ranges(metrics: Mapping[str, Any]) -> dict[str, Range]:
     if len(metrics) > MAX_METRICS:
         raise UnsafePlanError(
             "too many metrics", value=len(metrics), bound=f"<= {MAX_METRICS}", remedy="put them into the update itself"
         )
     ranges = {}
-    for name in sorted(metrics):
+    for name in sorted(metrics, key=str):
         span = metrics[name]
         if not isinstance(name, str) or not 0 < len(name) <= 64 or not name.isprintable():
             raise UnsafePlanError(
                 "a metric's name", value=repr(name), bound="1..64 printable characters", remedy="rename it"
             )
-        ranges[name] = span if isinstance(span, Range) else Range(*span)
+        try:
+            low, high = (span.low, span.high) if isinstance(span, Range) else span
+            ranges[name] = Range(low, high)
+        except (TypeError, ValueError):
+            raise UnsafePlanError(
+                f"the range of metric {name!r}",
+                value=repr(span)[:80],
+                bound="two numbers (low, high)",
+                remedy="give both",
+            ) from None
     return ranges
 
 

@@ -100,7 +100,7 @@ class Roster:
     @classmethod
     def generate(cls, names: Iterable[str]) -> tuple[Roster, dict[str, SigningKey]]:
         """A roster with fresh identities and their private keys, for simulations and tests."""
-        keys = {name: SigningKey.generate() for name in names}
+        keys = {name: SigningKey.generate() for name in cls.unsigned(names).names}
         return cls(tuple(Member(name, key.verify_key) for name, key in keys.items())), keys
 
     def __len__(self) -> int:

@@ -80,11 +80,23 @@ class ClientPolicy:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise self._bad(name, value, f"a whole number from {low}")
-        if self.max_rounds is not None and (isinstance(self.max_rounds, bool) or self.max_rounds < 1):
-            raise self._bad("max_rounds", self.max_rounds, "a whole number from 1, or none")
+        rounds = self.max_rounds
+        if rounds is not None and (isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1):
+            raise self._bad("max_rounds", rounds, "a whole number from 1, or none")
+        for name in ("roster_fingerprint", "roster_owner"):
+            if not isinstance(getattr(self, name), str):
+                raise self._bad(name, getattr(self, name), "a fingerprint in quotes")
+        for name in ("purposes", "graphs"):
+            listed = getattr(self, name)
+            if isinstance(listed, str) or not all(isinstance(item, str) for item in listed):
+                raise self._bad(name, listed, "a list of strings")
+        if self.expires is not None and (
+            not isinstance(self.expires, dt.date) or isinstance(self.expires, dt.datetime)
+        ):
+            raise self._bad("expires", self.expires, "a date, such as 2030-12-31")
         for name in ("min_noise_multiplier", "max_epsilon"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
                 raise self._bad(name, value, "a number above 0, or none")
         try:
             object.__setattr__(self, "server", ServerModel(self.server))

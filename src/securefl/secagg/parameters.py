@@ -76,7 +76,8 @@ def choose(
     Args:
         parties: n, 3 to 65 536.
         server: the server model.
-        threshold: t; without it the smallest that is safe against `max_colluders`, or, without that too, two thirds of n.
+        threshold: t; without it the smallest that is safe against `max_colluders`; without that too, two thirds of n, or fewer
+            where `dropout` leaves no more.
         max_colluders: c; without it the most that t and the floor bear.
         dropout: delta, the fraction of parties that may be lost, 0 <= delta < 1.
         min_survivors: the floor; without it max(3, t, c + 2).
@@ -89,17 +90,22 @@ def choose(
     n = _integer(
         "parties", parties, MIN_PARTIES, MAX_PARTIES, "with fewer than 3 a sum reveals a vector to the other party"
     )
-    if isinstance(dropout, bool) or not 0 <= dropout < 1:
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise UnsafePlanError(
-            "dropout is a fraction of the parties", value=dropout, bound="0 <= dropout < 1", remedy="use 0.1 for 10 %"
+            "dropout is a fraction of the parties",
+            value=repr(dropout),
+            bound="0 <= dropout < 1",
+            remedy="use 0.1 for 10 %",
         )
+    staying = n - math.floor(Fraction(str(dropout)) * n)
     why: list[str] = []
     if max_colluders is not None:
         _integer("max_colluders", max_colluders, 0, n - 2, "two honest parties must remain")
     if threshold is None and max_colluders is None:
-        threshold = min(n - 1, 2 * n // 3 + 1)
+        threshold = max(2, min(n - 1, staying - 1, 2 * n // 3 + 1))
         why.append(
-            f"threshold {threshold}: two thirds of {n} parties, as neither threshold nor max_colluders was given"
+            f"threshold {threshold}: two thirds of {n} parties, or what the expected dropouts leave, as neither threshold nor "
+            "max_colluders was given"
         )
     if threshold is None:
         assumed = max_colluders or 0
@@ -125,7 +131,6 @@ def choose(
         f"a sum of fewer than c + 2 = {max_colluders + 2} vectors, or 3, leaves one alone",
     )
     chosen = Parameters(n, server, graph, threshold, max_colluders, min_survivors)
-    staying = n - math.floor(Fraction(str(dropout)) * n)
     if staying < chosen.quorum:
         raise UnsafePlanError(
             f"with {dropout:.0%} dropouts {staying} of {n} parties stay, too few to open a sum",

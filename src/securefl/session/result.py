@@ -17,7 +17,8 @@ class RoundResult:
 
     Args:
         plan: the plan.
-        mean: weighted mean of the survivors' updates, in the template's dtypes.
+        mean: weighted mean of the survivors' updates, rounded to the template's dtypes; `sum / weight_sum` is within the encoding's
+            `error_bound` of the exact mean, and this rounding comes on top.
         sum: weighted sum of the survivors' updates; float64 for float leaves, int64 for integer ones.
         weight_sum: sum of the survivors' weights.
         metrics: weighted mean of each metric of the plan.
