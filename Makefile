@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 TEST_DEPS := $(shell sed -n 's/^test = \[\(.*\)\]/\1/p;s/^lint = \[\(.*\)\]/\1/p;s/^notebooks = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+BENCH_DEPS := $(shell sed -n 's/^bench = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
 # One worker a core; work stealing keeps the long property tests from ending last.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
@@ -39,7 +40,11 @@ test: check ## what continuous integration runs first
 test-full: .venv/test-installed ## the heavy scenarios
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -m heavy
 
-bench: .venv/test-installed ## every benchmark under benchmarks/
+.venv/bench-installed: .venv/test-installed
+	$(PIP) $(BENCH_DEPS)
+	@touch $@
+
+bench: .venv/bench-installed ## every benchmark under benchmarks/
 	for script in benchmarks/*/*.py; do $(BIN)/python "$$script" || exit 1; done
 
 clean:

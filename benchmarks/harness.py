@@ -64,7 +64,7 @@ def publish(rows: list[dict[str, object]], path: Path | None) -> None:
     for line in rows:
         print(
             f"{line['case']!s:58} {line['ours']:10.4g} {line['peer']:10.4g} {line['unit']!s:6} "
-            f"{line['ratio']:7.2f}  {line['peer_name']}"
+            f"{line['ratio']:7.3g}  {line['peer_name']}"
         )
     if path is not None:
         path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
