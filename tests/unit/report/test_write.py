@@ -102,7 +102,8 @@ def test_many_parties_and_one_round_are_drawn(result, tmp_path):
 
     one = History(result.secure.records[:1])
     crowd = {**result.parties, **{f"party-{number}": 1 for number in range(100)}}
-    write_report(tmp_path, dataclasses.replace(result, secure=one, plain=None, parties=crowd))
+    page = write_report(tmp_path, dataclasses.replace(result, secure=one, plain=None, parties=crowd)).html.read_text()
+    assert page.count("<svg") >= 4
 
 
 def test_a_failure_leaves_the_old_report_whole(result, tmp_path, monkeypatch):
