@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from securefl.cli.options import JsonOption
+from securefl.cli.options import JsonOption, finite
 from securefl.cli.screen import Screen
 from securefl.cli.training import train
 from securefl.report.config import DataConfig, ExperimentConfig, FaultsConfig, ReportConfig, TrainingConfig
@@ -25,7 +25,7 @@ def demo(
     parties: Annotated[int, typer.Option(help="How many parties.")] = _DEFAULT.data.parties,
     rounds: Annotated[int, typer.Option(min=1, help="How many rounds.")] = _DEFAULT.training.rounds,
     dropout: Annotated[
-        float, typer.Option(min=0.0, max=0.99, help="Share of the parties that leave each round.")
+        float, typer.Option(min=0.0, max=0.99, callback=finite, help="Share of the parties that leave each round.")
     ] = _DEFAULT.faults.dropout,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is no secret.")] = _DEFAULT.data.seed,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path(_DEFAULT.report.output),

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+
+def finite(value: float) -> float:
+    """Refuse NaN as wrong usage: it passes every range."""
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number to reckon with")
+    return value
+
 
 JsonOption: TypeAlias = Annotated[
     str | None,

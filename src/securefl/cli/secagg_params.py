@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from securefl.cli.options import JsonOption
+from securefl.cli.options import JsonOption, finite
 from securefl.cli.screen import Screen
 from securefl.plan.protocol import COMPLETE_GRAPH_LIMIT
 from securefl.secagg.k_regular import ETA, SIGMA, choose_degree
@@ -30,9 +30,11 @@ def secagg_params(
     *,
     clients: Annotated[int, typer.Option(min=3, max=65_536, help="Parties invited.", show_default=False)],
     corrupted: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Fraction of them that may collude with the server.")
+        float, typer.Option(min=0, max=0.99, callback=finite, help="Fraction of them that may collude with the server.")
     ] = 0.05,
-    dropout: Annotated[float, typer.Option(min=0, max=0.99, help="Fraction of them that may drop out.")] = 0.05,
+    dropout: Annotated[
+        float, typer.Option(min=0, max=0.99, callback=finite, help="Fraction of them that may drop out.")
+    ] = 0.05,
     server: Annotated[ServerModel, typer.Option(help="What the server is assumed to do.")] = ServerModel.SEMI_HONEST,
     json: JsonOption = None,
 ) -> None:

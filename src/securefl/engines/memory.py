@@ -49,6 +49,11 @@ class MemorySession:
         policies: Mapping[str, ClientPolicy] | None = None,
         random: RandomSource = OS,
     ) -> None:
+        if len(parties) != plan.parties:
+            raise ConfigError(
+                f"there are {len(parties)} parties, the plan is for {plan.parties}",
+                remedy="give one update a party, or make the plan with Plan.for_updates",
+            )
         if roster is None:
             made, keys = Roster.generate(parties) if plan.parameters.active else (Roster.unsigned(parties), {})
         else:

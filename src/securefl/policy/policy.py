@@ -36,7 +36,7 @@ _KEYS: dict[str, Any] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClientPolicy:
-    """A party's floors. The defaults are the strictest that any plan can meet.
+    """A party's floors. By default only plans against an active server are accepted; the numbers are the least that any plan has.
 
     Args:
         server: the weakest server model accepted: "active" accepts only plans that hold against an active server.
@@ -133,6 +133,11 @@ class ClientPolicy:
             ConfigError: not TOML, an unknown key, or a value out of bounds; the message quotes the line.
         """
         table = read_table(text, source=source, known=_KEYS)
+        if not table:
+            raise ConfigError(
+                f"{source} sets no floor: it is empty, or was cut off",
+                remedy="write one with `securefl init`, and keep its floors",
+            )
         for key in ("graphs", "purposes"):
             if key in table and not all(isinstance(item, str) for item in table[key]):
                 raise ConfigError(

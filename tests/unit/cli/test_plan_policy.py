@@ -60,7 +60,7 @@ def test_a_fingerprint_without_a_roster_is_reported_as_unchecked(securefl, small
 
 def test_a_roster_of_another_size_is_refused(refused, small, tmp_path, roster):
     policy = tmp_path / "policy.toml"
-    policy.write_text("")
+    policy.write_text('server = "active"\n')
     assert "the plan is for 5 parties, the roster has 3" in refused(
         "policy", "check", policy, small, "--roster", roster
     )

@@ -37,3 +37,13 @@ def test_what_is_not_feasible_is_one_line_that_says_what_would_be(securefl):
     assert outcome.code == 1
     assert "no k-regular graph on 300 parties" in outcome.err
     assert "Remedy" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "command", ["secagg-params --clients 300 --corrupted", "secagg-params --clients 300 --dropout", "demo --dropout"]
+)
+def test_a_fraction_that_is_no_number_is_wrong_usage(securefl, command):
+    outcome = securefl(*command.split(), "nan")
+    assert outcome.code == 2
+    assert command.split()[-1] in outcome.err
+    assert "no number" in outcome.err

@@ -147,3 +147,10 @@ def test_who_saturated_is_known_in_a_simulation_and_reported():
     assert result.saturated == {NAMES[0]: 0, **dict.fromkeys(NAMES[1:], 1)}
     assert "hospital-1 1" in result.report()
     assert "hospital-0 0" not in result.report()
+
+
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_another_number_of_updates_than_the_plan_has_parties_is_refused_by_both_numbers(count):
+    plan = sfl.Plan(template={"x": ((), "float64")}, parties=3)
+    with pytest.raises(sfl.ConfigError, match=f"there are {count} parties, the plan is for 3"):
+        sfl.aggregate({f"p{i}": {"x": 0.0} for i in range(count)}, plan)

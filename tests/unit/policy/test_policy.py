@@ -229,3 +229,9 @@ def test_the_digest_changes_with_every_floor(change):
 def test_the_digest_is_of_the_floors_and_not_of_the_file():
     assert ClientPolicy.from_toml("min_parties = 3\n# the default").digest() == LENIENT.digest()
     assert ClientPolicy(simulated=True).digest() == LENIENT.digest()
+
+
+@pytest.mark.parametrize("text", ["", "# floors follow", "\n\n"])
+def test_a_policy_that_was_cut_off_before_its_first_floor_accepts_nothing(text):
+    with pytest.raises(ConfigError, match="sets no floor"):
+        ClientPolicy.from_toml(text)
