@@ -40,6 +40,7 @@ class Graph(enum.StrEnum):
     """Which pairs of parties share masks."""
 
     COMPLETE = "complete"
+    K_REGULAR = "k-regular"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class RoundContext:
         ring_bits: b; sums are taken modulo 2^b.
         length: number of coordinates of the masked vector.
         graph: which pairs share masks.
+        neighbours: k, with how many others a party shares masks on the k-regular graph; 0 on the complete one: with all.
+        prefetch: whether the keys of the round that follows ride in the last answer.
     """
 
     session: bytes
@@ -75,6 +78,8 @@ class RoundContext:
     ring_bits: int
     length: int
     graph: Graph = Graph.COMPLETE
+    neighbours: int = 0
+    prefetch: bool = False
 
     @property
     def active(self) -> bool:
@@ -85,3 +90,17 @@ class RoundContext:
     def quorum(self) -> int:
         """Parties without whom no sum can be opened: a secret's t share-holders and, since nobody keeps a share of its own, its owner."""
         return max(self.threshold + 1, self.min_survivors)
+
+    @property
+    def max_dropouts(self) -> int:
+        """D: parties that may be missing from the sum."""
+        return self.parties - self.min_survivors
+
+    @property
+    def min_shares(self) -> int:
+        """Neighbours without whose shares a party has nothing to open: a threshold of them, on the complete graph a quorum."""
+        return self.threshold if self.graph is Graph.K_REGULAR else self.quorum - 1
+
+    def degree(self, attending: int) -> int:
+        """With how many others each of the parties that advertised shares masks."""
+        return min(self.neighbours, attending - 1) if self.graph is Graph.K_REGULAR else attending - 1

@@ -21,30 +21,48 @@ def leaf_hash(data: bytes) -> bytes:
     return sha256(_LEAF, data)
 
 
+class Tree:
+    """The tree over a list of entries, hashed once, for its root and any number of paths.
+
+    Args:
+        leaves: the entries themselves, not their hashes.
+
+    Attributes:
+        root: the 32-byte tree hash.
+
+    Source: RFC 9162, sections 2.1.1 and 2.1.3.1.
+    """
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._levels = list(_levels(leaves))
+        self.root = self._levels[-1][0] if leaves else sha256()
+
+    def path(self, index: int) -> list[bytes]:
+        """Return the 32-byte siblings on the way from entry `index` to the root, lowest first.
+
+        Raises:
+            CryptoError: there is no such entry.
+        """
+        _check_index(index, len(self._levels[0]))
+        siblings = []
+        for level in self._levels:
+            if index ^ 1 < len(level):  # the last of an odd level rises alone
+                siblings.append(level[index ^ 1])
+            index >>= 1
+        return siblings
+
+
 def root(leaves: Sequence[bytes]) -> bytes:
     """Return the 32-byte tree hash of the entries, which are hashed here.
 
     Source: RFC 9162, section 2.1.1.
     """
-    *_, top = _levels(leaves)
-    return top[0] if top else sha256()
+    return Tree(leaves).root
 
 
 def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Return the 32-byte siblings on the way from entry `index` to the root, lowest first.
-
-    Raises:
-        CryptoError: there is no such entry.
-
-    Source: RFC 9162, section 2.1.3.1.
-    """
-    _check_index(index, len(leaves))
-    siblings = []
-    for level in _levels(leaves):
-        if index ^ 1 < len(level):  # the last of an odd level rises alone
-            siblings.append(level[index ^ 1])
-        index >>= 1
-    return siblings
+    """Return the path of one entry; see `Tree.path`."""
+    return Tree(leaves).path(index)
 
 
 def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:

@@ -177,6 +177,8 @@ class _Exchange:
         )
 
     def _until_done(self, outbox: Mail, submit: Callable[[], None]) -> None:
+        if self._server.step is not Step.ADVERTISE:  # everybody's keys were prefetched
+            submit()
         while not self._server.done:
             step = self._server.step or Step.ADVERTISE
             answers = self._ask(step, self._network.down(step, outbox))

@@ -17,7 +17,7 @@ from securefl.plan.protocol import SecAgg
 from securefl.plan.roster import Roster
 from securefl.plan.serialize import MAX_METRICS, MAX_PLAN_BYTES, PLAN_VERSION, LeafMessage, MetricMessage, PlanMessage
 from securefl.secagg.parameters import Parameters
-from securefl.types import RoundContext, Tree
+from securefl.types import Graph, RoundContext, Tree
 from securefl.wire import codec
 
 NO_MODEL = bytes(32)
@@ -142,6 +142,8 @@ class Plan:
                 threshold=chosen.threshold,
                 max_colluders=chosen.max_colluders,
                 min_survivors=chosen.min_survivors,
+                neighbours=chosen.neighbours,
+                prefetch=self.protocol.prefetch,
                 ring_bits=self.ring.bits,
                 value_bits=self.encoding.value_bits,
                 bound=self.encoding.bound,
@@ -172,6 +174,8 @@ class Plan:
                 max_colluders=message.max_colluders,
                 min_survivors=message.min_survivors,
                 graph=message.graph,
+                neighbours=message.neighbours,
+                prefetch=message.prefetch,
             ),
             encoding=FixedPoint(message.value_bits, message.bound, message.on_saturation),  # type: ignore[arg-type]
             max_weight=message.max_weight,
@@ -221,6 +225,8 @@ class Plan:
             ring_bits=self.ring.bits,
             length=self.length,
             graph=chosen.graph,
+            neighbours=chosen.neighbours if chosen.graph is Graph.K_REGULAR else 0,
+            prefetch=self.protocol.prefetch,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -230,11 +236,13 @@ class Plan:
             "protocol": "secagg",
             "server": chosen.server.value,
             "graph": chosen.graph.value,
+            "neighbours": chosen.neighbours,
             "parties": chosen.parties,
             "threshold": chosen.threshold,
             "max_colluders": chosen.max_colluders,
             "min_survivors": chosen.min_survivors,
             "quorum": chosen.quorum,
+            "prefetch": self.protocol.prefetch,
             "value_bits": self.encoding.value_bits,
             "bound": self.encoding.bound,
             "on_saturation": self.encoding.on_saturation.value,
@@ -258,8 +266,9 @@ class Plan:
 
     def __str__(self) -> str:
         chosen = self.parameters
+        degree = f" with {chosen.neighbours} neighbours a party" if chosen.graph is Graph.K_REGULAR else ""
         return (
-            f"Plan: secure aggregation, {chosen.server} server, {chosen.graph} graph\n"
+            f"Plan: secure aggregation, {chosen.server} server, {chosen.graph} graph{degree}\n"
             f"  {chosen.parties} parties, threshold {chosen.threshold}, at most {chosen.max_colluders} colluders, "
             f"at least {chosen.min_survivors} survivors; {chosen.quorum} must stay to the end\n"
             f"  {self.layout.size} values of {self.encoding.value_bits} bits on [-{self.encoding.bound:g}, "

@@ -26,9 +26,11 @@ class SecAgg:
         max_colluders: c, how many parties may collude with the server.
         dropout: the fraction of parties that a round must be able to lose, 0 <= dropout < 1.
         min_survivors: the least number of vectors in a sum.
-        graph: "complete".
+        graph: "complete" or "k-regular"; by default complete up to 200 parties and k-regular above, under a semi-honest server.
+        neighbours: k, with how many others a party shares masks on the k-regular graph; even.
+        prefetch: let the keys of the next round ride in the last answer of each: one exchange less a round.
 
-    Source: Bonawitz et al. 2017.
+    Source: Bonawitz et al. 2017 (complete graph), Bell et al. 2020 (k-regular).
     """
 
     threshold: int | None = None
@@ -37,6 +39,8 @@ class SecAgg:
     dropout: float = 0.0
     min_survivors: int | None = None
     graph: Graph | str | None = None
+    neighbours: int | None = None
+    prefetch: bool = False
 
     def resolve(self, parties: int, *, identities: bool) -> Parameters:
         """The parameters for n parties.
@@ -49,21 +53,27 @@ class SecAgg:
             UnsafePlanError: nothing safe satisfies what was asked for.
         """
         default = ServerModel.ACTIVE if identities else ServerModel.SEMI_HONEST
+        server = default if self.server is None else _member(ServerModel, "server", self.server)
+        graph = Graph.COMPLETE if self.graph is None else _member(Graph, "graph", self.graph)
         if self.graph is None and isinstance(parties, int) and parties > COMPLETE_GRAPH_LIMIT:
-            raise UnsafePlanError(
-                f"the complete graph costs n^2 = {parties**2} pairs and is not the default here",
-                value=parties,
-                bound=f"<= {COMPLETE_GRAPH_LIMIT}",
-                remedy='ask for it with SecAgg(graph="complete")',
-            )
+            if server is ServerModel.ACTIVE:
+                raise UnsafePlanError(
+                    f"the complete graph costs n^2 = {parties**2} pairs, and no other holds against an active server",
+                    value=parties,
+                    bound=f"<= {COMPLETE_GRAPH_LIMIT}",
+                    remedy=f"split the parties into cohorts of at most {COMPLETE_GRAPH_LIMIT} (securefl.aggregate_cohorts), or ask for "
+                    'SecAgg(graph="complete")',
+                )
+            graph = Graph.K_REGULAR
         return choose(
             parties,
-            default if self.server is None else _member(ServerModel, "server", self.server),
+            server,
             threshold=self.threshold,
             max_colluders=self.max_colluders,
             dropout=self.dropout,
             min_survivors=self.min_survivors,
-            graph=Graph.COMPLETE if self.graph is None else _member(Graph, "graph", self.graph),
+            graph=graph,
+            neighbours=self.neighbours,
         )
 
 

@@ -42,6 +42,8 @@ class PlanMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     threshold: Size
     max_colluders: Size
     min_survivors: Size
+    neighbours: Size
+    prefetch: bool
     ring_bits: Size
     value_bits: Size
     bound: float

@@ -103,7 +103,7 @@ class ClientPolicy:
             object.__setattr__(self, "graphs", tuple(Graph(graph) for graph in self.graphs))
         except ValueError as error:
             raise ConfigError(
-                f"policy: {error}", remedy='server is "active" or "semi-honest", graphs is ["complete"]'
+                f"policy: {error}", remedy='server is "active" or "semi-honest", graphs lists "complete" or "k-regular"'
             ) from None
         object.__setattr__(self, "purposes", tuple(self.purposes))
 

@@ -10,17 +10,19 @@ from typing import TypeVar
 from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.signing import SigningKey
-from securefl.errors import LocalProtocolError, RemoteProtocolError
+from securefl.errors import LocalProtocolError
 from securefl.secagg.advertise import Advertised, advertise
 from securefl.secagg.consistency import accept_survivors, sign_survivors
 from securefl.secagg.context import pre_context
+from securefl.secagg.incoming import check_server_header
+from securefl.secagg.key_list import KeyList, accept_roster
 from securefl.secagg.masked_input import Holder, accept_ciphertexts, check_vector, mask_vector
-from securefl.secagg.share_keys import Dealer, KeyList, accept_roster, share_secrets
+from securefl.secagg.share_keys import Dealer, share_secrets
 from securefl.secagg.states import STEP_OF, ClientState, client_receives, client_sends
 from securefl.secagg.unmask import accept_unmask, answer
 from securefl.types import SERVER, RoundContext, Step, Words
 from securefl.wire import bitmap, codec
-from securefl.wire.envelope import SERVER_INDEX, Envelope, body_limit, check_seal, seal
+from securefl.wire.envelope import Envelope, body_limit, check_seal, seal
 from securefl.wire.messages import Ciphertexts, Consistency, Kind, Message, Roster, Survivors, Unmask
 
 MessageT = TypeVar("MessageT", bound=Message)
@@ -44,6 +46,7 @@ class ClientRound(Redacted):
         identity: this party's signing key; needed under an active server.
         verify_keys: everybody's identity keys by index, from this party's own disk; needed under an active server.
         admit: called with the round and the number of parties that advertised, before anything is dealt; raises to leave.
+        next_keys: gives the Advertise message of the round that follows, under a plan with prefetch; empty for none.
         random: the source of keys, seeds and nonces.
 
     Raises:
@@ -59,6 +62,7 @@ class ClientRound(Redacted):
         identity: SigningKey | None = None,
         verify_keys: Sequence[bytes] | None = None,
         admit: Callable[[RoundContext, int], None] | None = None,
+        next_keys: Callable[[], bytes] | None = None,
         random: RandomSource = OS,
     ) -> None:
         if context.active and (identity is None or verify_keys is None):
@@ -73,6 +77,7 @@ class ClientRound(Redacted):
         self._identity = identity if context.active else None
         self._verify_keys = verify_keys if context.active else None
         self._admit = admit
+        self._next_keys = next_keys if context.prefetch else None
         self._random = random
         self._busy = threading.Lock()
         self._ctx0 = pre_context(context)
@@ -85,7 +90,7 @@ class ClientRound(Redacted):
     @property
     def attending(self) -> int:
         """How many parties advertised keys; 0 before the key list is accepted."""
-        return len(self._keys.entries) if self._keys else 0
+        return self._keys.attending if self._keys else 0
 
     @property
     def model_digest(self) -> bytes:
@@ -114,7 +119,7 @@ class ClientRound(Redacted):
             return self._receive(envelope)
 
     def _receive(self, envelope: Envelope) -> list[bytes]:
-        self._check_header(envelope)
+        check_server_header(self.context, envelope)
         following = client_receives(self.context.server, self.state, envelope.kind)
         binding = self._keys.ctx if self._keys else self._ctx0
         check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)
@@ -182,7 +187,7 @@ class ClientRound(Redacted):
         own = _there(self._advertised)
         keys = accept_roster(self.context, self._party, own, message, verify_keys=self._verify_keys, names=self._names)
         if self._admit is not None:
-            self._admit(keys.context, len(keys.entries))
+            self._admit(keys.context, keys.attending)
         self._dealer, shares = share_secrets(keys, self._party, own, random=self._random, names=self._names)
         self._keys = keys
         self.context = keys.context
@@ -198,7 +203,7 @@ class ClientRound(Redacted):
         message = self._decode(Survivors, Kind.SURVIVORS, body)
         keys, holder = _there(self._keys), _there(self._holder)
         survivors = bitmap.unpack(message.survivors, self.context.parties, phase=Step.CONSISTENCY, suspect=SERVER)
-        accept_survivors(self.context, self._party, holder.neighbours, survivors, phase=Step.CONSISTENCY)
+        accept_survivors(keys, self._party, holder.neighbours, survivors, phase=Step.CONSISTENCY)
         self._signed = survivors
         signature = sign_survivors(keys.ctx, survivors, _there(self._identity))
         yield self._seal(Kind.CONSISTENCY, Consistency(signature), keys.ctx)
@@ -207,32 +212,16 @@ class ClientRound(Redacted):
         message = self._decode(Unmask, Kind.UNMASK, body)
         keys, holder = _there(self._keys), _there(self._holder)
         survivors = accept_unmask(
-            self.context,
-            keys.ctx,
+            keys,
             self._party,
             holder.neighbours,
             message,
             signed=self._signed,
             verify_keys=self._verify_keys,
         )
-        yield self._seal(Kind.UNMASK_SHARES, answer(holder, survivors), keys.ctx)
-
-    def _check_header(self, envelope: Envelope) -> None:
-        if (envelope.session, envelope.round) != (self.context.session, self.context.round):
-            raise RemoteProtocolError(
-                f"a message of session {envelope.session.hex()[:8]} round {envelope.round} came in "
-                f"session {self.context.session.hex()[:8]} round {self.context.round}",
-                phase=STEP_OF.get(envelope.kind, ""),
-                suspects=(SERVER,),
-                remedy="ignore it",
-            )
-        if envelope.sender != SERVER_INDEX:
-            raise RemoteProtocolError(
-                "a message that only the server sends bears a party's index",
-                phase=STEP_OF.get(envelope.kind, ""),
-                suspects=(SERVER,),
-                remedy="ignore it",
-            )
+        # Before the shares are given out: a party that cannot make its next keys has still answered nothing.
+        next_keys = self._next_keys() if self._next_keys else b""
+        yield self._seal(Kind.UNMASK_SHARES, answer(holder, survivors, next_keys=next_keys), keys.ctx)
 
     def _decode(self, struct: type[MessageT], kind: Kind, body: bytes) -> MessageT:
         limit = body_limit(kind, self.context.parties)

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from securefl.crypto.digest import digest, u32
 from securefl.crypto.signing import SigningKey
 from securefl.errors import RemoteProtocolError
-from securefl.types import SERVER, RoundContext, Step
+from securefl.secagg.key_list import KeyList
+from securefl.types import SERVER, Graph, Step
 
 
 def survivors_data(ctx: bytes, survivors: Iterable[int]) -> bytes:
@@ -21,18 +22,34 @@ def survivors_data(ctx: bytes, survivors: Iterable[int]) -> bytes:
 
 
 def accept_survivors(
-    context: RoundContext, party: int, neighbours: frozenset[int], survivors: frozenset[int], *, phase: Step
+    keys: KeyList, party: int, neighbours: frozenset[int], survivors: frozenset[int], *, phase: Step
 ) -> None:
     """Check a survivor set as a party does: the rules of R3, which a semi-honest round applies at R4.
 
+    Args:
+        keys: the accepted key list. On the k-regular graph U3 holds parties that are not on this party's part of it; of those only the
+            number can be checked.
+        party: this party.
+        neighbours: A_u.
+        survivors: U3.
+        phase: the step, for the error.
+
     Raises:
-        RemoteProtocolError: U3 is not within A_u and this party, leaves this party out, or is smaller than max(t, min_survivors).
+        RemoteProtocolError: U3 is not within A_u and this party, leaves this party out, is larger than the key list, or smaller than
+            max(t, min_survivors).
     """
+    context = keys.context
     floor = max(context.threshold, context.min_survivors)
-    if not survivors <= neighbours | {party}:
+    seen = survivors if context.graph is Graph.COMPLETE else survivors & keys.entries.keys()
+    if not seen <= neighbours | {party}:
         reason, remedy = "the survivor set holds parties that dealt this one no shares", "leave this server"
     elif party not in survivors:
         reason, remedy = "this party sent its vector and is missing from the survivor set", "start a new round"
+    elif len(survivors) > keys.attending:
+        reason, remedy = (
+            f"a survivor set of {len(survivors)} is larger than the key list of {keys.attending}",
+            "leave this server",
+        )
     elif len(survivors) < floor:
         reason, remedy = (
             f"a survivor set of {len(survivors)} is below the floor of {floor}",

@@ -31,6 +31,16 @@ def bind(context: RoundContext, root: bytes) -> bytes:
     return digest("ctx", pre_context(context), context.plan_digest, context.model_digest, root)
 
 
+def key_leaf(entry: KeyEntry) -> bytes:
+    """What stands in the key list's tree for one party, 32 bytes."""
+    return digest("key", entry.party, entry.mask_key, entry.share_key)
+
+
+def key_tree(entries: Iterable[KeyEntry]) -> merkle.Tree:
+    """The Merkle tree over the key list in the order of the roster (RFC 9162, section 2.1.1)."""
+    return merkle.Tree([key_leaf(entry) for entry in entries])
+
+
 def key_list_root(entries: Iterable[KeyEntry]) -> bytes:
-    """The Merkle root over the key list in the order of the roster, 32 bytes (RFC 9162, section 2.1.1)."""
-    return merkle.root([digest("key", entry.party, entry.mask_key, entry.share_key) for entry in entries])
+    """The root of `key_tree`, 32 bytes."""
+    return key_tree(entries).root

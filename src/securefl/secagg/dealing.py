@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 from collections.abc import Mapping
 from typing import Final
 
 from securefl.crypto import aead
-from securefl.crypto.digest import digest, equal, u32
+from securefl.crypto.digest import DIGEST_BYTES, digest, equal, u32
 from securefl.crypto.random import RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.shamir import SHARE_BYTES, LagrangeBasis, is_share, split
@@ -42,6 +43,11 @@ SEALED_BYTES: Final = aead.OVERHEAD + len(
 def point(party: int) -> int:
     """The point at which a party's shares are taken: x = index + 1, never 0, where the secret lies."""
     return party + 1
+
+
+def holder_at(point: int) -> int:
+    """Whose shares are taken at a point."""
+    return point - 1
 
 
 def commitment(ctx: bytes, owner: int, label: Label, secret: bytes) -> bytes:
@@ -148,24 +154,27 @@ def open_shares(ctx: bytes, source: int, destination: int, key: bytes, item: Sea
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Dealt:
-    """What the server knows of one party's dealing: commitments by label, share digests by (holder, label)."""
+    """What the server knows of one party's dealing: commitments by label, and by holder the digests of its shares, 32 bytes a label."""
 
     commitments: Mapping[Label, bytes]
-    digests: Mapping[tuple[int, Label], bytes]
+    digests: Mapping[int, bytes]
 
     @classmethod
     def of(cls, message: Shares) -> Dealt:
         """Read a Shares message whose sizes have been checked."""
-        digests = {
-            (item.party, label): item.share_digests[32 * i : 32 * (i + 1)]
-            for item in message.sealed
-            for i, label in enumerate(LABELS)
-        }
+        digests = {item.party: item.share_digests for item in message.sealed}
         return cls(dict(zip(LABELS, message.commitments, strict=True)), digests)
+
+    def digest_for(self, holder: int, label: Label) -> bytes:
+        """The digest of the share that `holder` was dealt; empty for nobody's."""
+        place = DIGEST_BYTES * LABELS.index(label)
+        return self.digests.get(holder, b"")[place : place + DIGEST_BYTES]
 
 
 class Rebuilder:
-    """Rebuilds secrets from exactly t shares each, with Lagrange's weights computed once for nearly all of them.
+    """Rebuilds secrets from exactly t shares each, with Lagrange's weights computed once for each set of holders.
+
+    On the complete graph nearly all secrets are rebuilt from the same holders; on the k-regular one each has its own.
 
     Args:
         ctx: the round's context.
@@ -175,11 +184,13 @@ class Rebuilder:
 
     def __init__(self, ctx: bytes, answers: Mapping[int, Mapping[int, bytes]], threshold: int) -> None:
         self._ctx = ctx
-        self._answers = answers
         self._threshold = threshold
-        self._holders = sorted(answers)
-        self._base = tuple(self._holders[:threshold])
-        self._bases: dict[tuple[int, ...], LagrangeBasis] = {}
+        self._shares: dict[int, dict[int, bytes]] = {}
+        for holder in sorted(answers):
+            for owner, share in answers[holder].items():
+                self._shares.setdefault(owner, {})[holder] = share
+        self._base = frozenset(sorted(answers)[:threshold])
+        self._bases: dict[frozenset[int], LagrangeBasis] = {}
 
     def rebuild(self, owner: int, label: Label, expected: bytes) -> bytes:
         """The secret of `owner`, 32 bytes, checked against its dealer's commitment.
@@ -188,33 +199,28 @@ class Rebuilder:
             BelowThresholdError: fewer than t of those who answered hold a share of it.
             CryptoError: the dealer's shares do not lie on one polynomial through the committed secret.
         """
-        chosen = self._choose(owner)
-        secret = self._basis(chosen).combine([self._answers[holder][owner] for holder in chosen])
+        shares = self._shares.get(owner, {})
+        chosen = tuple(itertools.islice(shares, self._threshold))
+        if len(chosen) < self._threshold:
+            raise BelowThresholdError(
+                f"{len(chosen)} shares of a secret that must be opened are there, {self._threshold} are needed",
+                phase=Step.UNMASK,
+                remedy="start a new round; too many parties left before the last step",
+            )
+        basis = self._basis(frozenset(chosen))
+        secret = basis.combine([shares[holder_at(x)] for x in basis.points])
         if not equal(commitment(self._ctx, owner, label, secret), expected):
             raise CryptoError("the rebuilt secret is not the one that its dealer committed to")
         return secret
 
-    def _choose(self, owner: int) -> tuple[int, ...]:
-        """T parties that hold a share, in an order that differs from the base's in as few places as can be."""
-        spare = (holder for holder in self._holders[self._threshold :] if owner in self._answers[holder])
-        chosen = tuple(holder if owner in self._answers[holder] else next(spare, None) for holder in self._base)
-        holders = tuple(holder for holder in chosen if holder is not None)
-        if len(holders) < self._threshold:
-            raise BelowThresholdError(
-                f"{len(holders)} shares of a secret that must be opened are there, {self._threshold} are needed",
-                phase=Step.UNMASK,
-                remedy="start a new round; too many parties left before the last step",
-            )
-        return holders
-
-    def _basis(self, holders: tuple[int, ...]) -> LagrangeBasis:
-        """The weights for these holders: owners among the base cost one exchanged point each, not a new interpolation."""
-        if holders not in self._bases:
-            changed = [(old, new) for old, new in zip(self._base, holders, strict=True) if old != new]
-            if len(changed) == 1 and self._base in self._bases:
-                ((old, new),) = changed
-                basis = self._bases[self._base].replace(point(old), point(new))
+    def _basis(self, holders: frozenset[int]) -> LagrangeBasis:
+        """The weights for these holders: one who owns a secret of its own costs one exchanged point, not a new interpolation."""
+        basis = self._bases.get(holders)
+        if basis is None:
+            gone, come = self._base - holders, holders - self._base
+            if len(gone) == len(come) == 1 and self._base in self._bases:
+                basis = self._bases[self._base].replace(point(*gone), point(*come))
             else:
-                basis = LagrangeBasis([point(holder) for holder in holders])
+                basis = LagrangeBasis([point(holder) for holder in sorted(holders)])
             self._bases[holders] = basis
-        return self._bases[holders]
+        return basis

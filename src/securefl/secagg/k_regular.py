@@ -15,6 +15,7 @@ Source: Bell, Bonawitz, Gascon, Lepoint, Raykova 2020, section 3 and appendix; t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Final
 
@@ -43,32 +44,101 @@ class Degree:
     most: int
 
 
-def choose_degree(parties: int, corrupted: int, dropped: int, *, sigma: int = SIGMA, eta: int = ETA) -> Degree:
-    """The smallest even k for which a threshold exists, and the smallest such threshold.
+def choose_degree(
+    parties: int,
+    corrupted: int,
+    dropped: int,
+    *,
+    neighbours: int | None = None,
+    threshold: int | None = None,
+    sigma: int = SIGMA,
+    eta: int = ETA,
+) -> Degree:
+    """The smallest even k for which a threshold exists, and the smallest such threshold; or a check of those that are given.
 
     Args:
         parties: n.
         corrupted: A, how many may collude with the server.
         dropped: D, how many may drop out.
+        neighbours: k, where it is given.
+        threshold: t, where it is given.
         sigma: security parameter, in bits.
         eta: liveness parameter, in bits.
 
     Raises:
-        UnsafePlanError: no k below n serves.
+        UnsafePlanError: nothing below n serves; the remedy says how many dropouts would.
     """
-    for neighbours in range(2, parties, 2):
-        if not connected(parties, corrupted + dropped, neighbours, sigma):
-            continue
-        least = secure_threshold(parties, corrupted, neighbours, sigma)
-        most = live_threshold(parties, parties - dropped, neighbours, eta)
-        if most >= least:
-            return Degree(neighbours, max(least, 2), least, most)
+    found = _search(parties, corrupted, dropped, neighbours, threshold, sigma, eta)
+    if found is not None:
+        return found
+    given = [f"{name} = {value}" for name, value in (("k", neighbours), ("t", threshold)) if value is not None]
     raise UnsafePlanError(
-        f"no k-regular graph on {parties} parties is safe with {corrupted} colluders and {dropped} dropouts",
-        value=parties,
-        bound=f"more parties, or fewer than {corrupted} colluders and {dropped} dropouts",
-        remedy='use the complete graph, SecAgg(graph="complete"), or assume fewer colluders or dropouts',
+        f"no k-regular graph on {parties} parties{' with ' + ' and '.join(given) if given else ''} is safe with {corrupted} "
+        f"colluders and lives with {dropped} dropouts",
+        value=", ".join(given) or f"n = {parties}",
+        bound="an even k < n and a t that meet the three bounds of connectivity, security and liveness",
+        remedy=_what_works(parties, corrupted, dropped, bool(given), sigma, eta),
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _search(
+    parties: int, corrupted: int, dropped: int, neighbours: int | None, threshold: int | None, sigma: int, eta: int
+) -> Degree | None:
+    candidates = range(2, parties, 2) if neighbours is None else (neighbours,)
+    for k in candidates:
+        if not connected(parties, corrupted + dropped, k, sigma):
+            continue
+        least = secure_threshold(parties, corrupted, k, sigma)
+        most = live_threshold(parties, parties - dropped, k, eta)
+        t = max(least, 2) if threshold is None else threshold
+        if least <= t <= most:
+            return Degree(k, t, least, most)
+    return None
+
+
+def _what_works(parties: int, corrupted: int, dropped: int, given: bool, sigma: int, eta: int) -> str:
+    """What would be safe instead, found by trying."""
+    free = _search(parties, corrupted, dropped, None, None, sigma, eta)
+    if given and free is not None:
+        return f"leave k and t out: {free.neighbours} neighbours and threshold {free.threshold} would do"
+    low, high = 0, dropped
+    while low < high:  # the most dropouts that still have a graph
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _search(parties, corrupted, middle, None, None, sigma, eta) else (low, middle - 1)
+    complete = 'use the complete graph, SecAgg(graph="complete")'
+    if _search(parties, corrupted, low, None, None, sigma, eta):
+        return f"{complete}, or plan for at most {low} dropouts beside {corrupted} colluders"
+    return f"{complete}, or assume fewer than {corrupted} colluders"
+
+
+@functools.lru_cache(maxsize=256)
+def refit(parties: int, corrupted: int, dropped: int, neighbours: int, threshold: int, sigma: int = SIGMA) -> int:
+    """The threshold for the n that advertised: the plan's, or the next that is secure where fewer parties came.
+
+    The colluders are those of the invited n, all of whom may have come, so that their share grows as others stay away.
+
+    Args:
+        parties: n, how many advertised.
+        corrupted: A, of those invited.
+        dropped: D, how many of those that advertised may still be missing from the sum.
+        neighbours: k.
+        threshold: t of the plan.
+        sigma: security parameter, in bits.
+
+    Raises:
+        UnsafePlanError: the graph of those that came may fall apart, or needs a threshold above k.
+    """
+    least = secure_threshold(parties, corrupted, neighbours, sigma)
+    if not connected(parties, corrupted + dropped, neighbours, sigma) or least > neighbours:
+        raise UnsafePlanError(
+            f"a k-regular graph with {neighbours} neighbours is unsafe for the {parties} parties that advertised, with {corrupted} "
+            f"colluders and {dropped} more dropouts",
+            value=parties,
+            bound="enough parties that every honest one stays connected, with probability 1 - 2^-40",
+            remedy="start a new round when more parties are there, or plan for more dropouts",
+        )
+    return max(threshold, least)
 
 
 def connected(parties: int, lost: int, neighbours: int, sigma: int) -> bool:

@@ -25,7 +25,8 @@ from securefl.errors import (
 )
 from securefl.secagg.dealing import HeldShares, open_shares
 from securefl.secagg.derive import pair_key, pair_sign, self_key
-from securefl.secagg.share_keys import Dealer, KeyList
+from securefl.secagg.key_list import KeyList
+from securefl.secagg.share_keys import Dealer
 from securefl.types import SERVER, RoundContext, Step, Words
 from securefl.wire import bitmap
 from securefl.wire.messages import CHUNK_VALUES, Ciphertexts, MaskedInput
@@ -66,9 +67,9 @@ def accept_ciphertexts(
             suspects=(SERVER,),
             remedy="leave this server",
         )
-    if len(sources) + 1 < context.quorum:
+    if len(sources) < context.min_shares:
         raise RemoteProtocolError(
-            f"shares of {len(sources)} neighbours arrived, at least {context.quorum - 1} are needed",
+            f"shares of {len(sources)} neighbours arrived, at least {context.min_shares} are needed",
             phase=Step.MASKED_INPUT,
             suspects=(SERVER,),
             remedy="start a new round when more parties are there",

@@ -1,11 +1,14 @@
-"""The threshold and its floors on the complete graph: chosen, checked, explained.
+"""The graph, the threshold and their floors: chosen, checked, explained.
 
-With n parties, c of them colluding with the server, t shares needed for each secret, and a fraction delta that may drop:
+On the complete graph, with n parties, c of them colluding with the server, t shares needed for each secret, and a fraction delta that
+may drop:
 
 - semi-honest server: t > c, or the colluders alone could open a secret;
 - active server: 2t > n + c, or a server that shows different survivor sets could have both secrets of one party opened;
 - floor: a sum holds at least max(3, c + 2) vectors, so that no honest party stands alone beside the colluders;
 - liveness: the n - floor(delta n) parties that stay reach the floor, and t of them besides the owner hold shares of each secret.
+
+On the k-regular graph, under a semi-honest server only, the bounds are those of `k_regular`, and the floor is n - D.
 
 Source: Bonawitz et al. 2017, sections 4 and 6; nobody holds a share of its own secret, hence t + 1 for liveness.
 """
@@ -17,10 +20,13 @@ import math
 from fractions import Fraction
 
 from securefl.errors import UnsafePlanError
+from securefl.secagg.k_regular import ETA, SIGMA, choose_degree
 from securefl.types import Graph, ServerModel
 from securefl.wire.messages import MAX_PARTIES
 
 MIN_PARTIES = 3
+ASSUMED = Fraction(1, 20)
+"""The share of colluders, and of dropouts, that a k-regular plan allows for where it is not told."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Parameters:
         threshold: t.
         max_colluders: c, how many parties may collude with the server.
         min_survivors: the least number of vectors in a sum.
+        neighbours: k, with how many others a party shares masks.
         explanation: one line of reasoning a value, for people.
     """
 
@@ -43,6 +50,7 @@ class Parameters:
     threshold: int
     max_colluders: int
     min_survivors: int
+    neighbours: int
     explanation: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     @property
@@ -70,6 +78,7 @@ def choose(
     dropout: float = 0.0,
     min_survivors: int | None = None,
     graph: Graph = Graph.COMPLETE,
+    neighbours: int | None = None,
 ) -> Parameters:
     """Safe parameters from whatever is given; what is not given is computed.
 
@@ -80,8 +89,9 @@ def choose(
             where `dropout` leaves no more.
         max_colluders: c; without it the most that t and the floor bear.
         dropout: delta, the fraction of parties that may be lost, 0 <= delta < 1.
-        min_survivors: the floor; without it max(3, t, c + 2).
+        min_survivors: the floor; without it max(3, t, c + 2), on the k-regular graph n - floor(delta n).
         graph: which pairs share masks.
+        neighbours: k, of the k-regular graph; without it the smallest that serves.
 
     Raises:
         UnsafePlanError: nothing safe satisfies what is given.
@@ -97,10 +107,20 @@ def choose(
             bound="0 <= dropout < 1",
             remedy="use 0.1 for 10 %",
         )
-    staying = n - math.floor(Fraction(str(dropout)) * n)
-    why: list[str] = []
+    lost = math.floor(Fraction(str(dropout)) * n)
     if max_colluders is not None:
         _integer("max_colluders", max_colluders, 0, n - 2, "two honest parties must remain")
+    if graph is Graph.K_REGULAR:
+        return _choose_k_regular(n, server, threshold, max_colluders, lost, min_survivors, neighbours)
+    if neighbours not in {None, n - 1}:
+        raise UnsafePlanError(
+            "on the complete graph everybody is everybody's neighbour",
+            value=repr(neighbours),
+            bound=f"{n - 1}",
+            remedy='leave neighbours out, or ask for SecAgg(graph="k-regular")',
+        )
+    staying = n - lost
+    why: list[str] = []
     if threshold is None and max_colluders is None:
         threshold = max(2, min(n - 1, staying - 1, 2 * n // 3 + 1))
         why.append(
@@ -130,7 +150,7 @@ def choose(
         n,
         f"a sum of fewer than c + 2 = {max_colluders + 2} vectors, or 3, leaves one alone",
     )
-    chosen = Parameters(n, server, graph, threshold, max_colluders, min_survivors)
+    chosen = Parameters(n, server, graph, threshold, max_colluders, min_survivors, n - 1)
     if staying < chosen.quorum:
         raise UnsafePlanError(
             f"with {dropout:.0%} dropouts {staying} of {n} parties stay, too few to open a sum",
@@ -140,6 +160,80 @@ def choose(
         )
     why.append(f"liveness: a round ends well while {chosen.quorum} parties stay, it can lose {chosen.max_dropouts}")
     return dataclasses.replace(chosen, explanation=tuple(why))
+
+
+def _choose_k_regular(
+    n: int,
+    server: ServerModel,
+    threshold: int | None,
+    max_colluders: int | None,
+    lost: int,
+    min_survivors: int | None,
+    neighbours: int | None,
+) -> Parameters:
+    """Parameters of the k-regular graph; see `choose`."""
+    if server is ServerModel.ACTIVE:
+        raise UnsafePlanError(
+            "the k-regular graph is unsafe against an active server, who could show different survivors to different parties and so "
+            "isolate a few of them",
+            value=Graph.K_REGULAR.value,
+            bound=f"{Graph.COMPLETE.value!r}",
+            remedy="split the parties into cohorts of at most 200, each on the complete graph, or assume a semi-honest server",
+        )
+    why: list[str] = []
+    if max_colluders is None:
+        max_colluders = math.floor(ASSUMED * n)
+        why.append(f"max_colluders {max_colluders}: 5 % of {n} parties, as it was not given")
+    if min_survivors is None:
+        if not lost:
+            lost = math.floor(ASSUMED * n)
+            why.append(f"dropouts {lost}: 5 % of {n} parties, as none were given")
+        min_survivors = n - lost
+        why.append(
+            f"min_survivors {min_survivors}: all but the {lost} that may drop out, or the graph might fall apart"
+        )
+    _integer(
+        "min_survivors",
+        min_survivors,
+        max(MIN_PARTIES, max_colluders + 2),
+        n - lost,
+        f"a sum needs c + 2 = {max_colluders + 2} vectors, or 3, and {lost} parties may drop out",
+    )
+    if threshold is not None:
+        _integer(
+            "threshold", threshold, 2, n - 2, "one share must open nothing, and a party has at most n - 2 neighbours"
+        )
+    if neighbours is not None:
+        _integer("neighbours", neighbours, 2, n - 1, "a party needs some, and there are no more others")
+        if neighbours % 2:
+            raise UnsafePlanError(
+                "the neighbours lie on both sides of a party on a ring",
+                value=neighbours,
+                bound="an even number",
+                remedy=f"use {neighbours + 1}, or leave it out",
+            )
+    degree = choose_degree(n, max_colluders, n - min_survivors, neighbours=neighbours, threshold=threshold)
+    why += [
+        (
+            f"neighbours {degree.neighbours}: the smallest even k with which the honest parties that stay are connected and a threshold "
+            "exists"
+        ),
+        (
+            f"threshold {degree.threshold}: below {degree.least}, some party had as many colluding neighbours with probability above "
+            f"2^-{SIGMA + 1}; above {degree.most}, some party kept fewer with probability above 2^-{ETA}"
+        ),
+        f"liveness: a round ends well while {min_survivors} parties stay, it can lose {n - min_survivors}",
+    ]
+    return Parameters(
+        n,
+        server,
+        Graph.K_REGULAR,
+        degree.threshold,
+        max_colluders,
+        min_survivors,
+        degree.neighbours,
+        explanation=tuple(why),
+    )
 
 
 def _check_threshold(n: int, threshold: int, colluders: int, *, active: bool) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.signing import verify
 from securefl.encoding.ring import Ring
 from securefl.errors import (
@@ -21,14 +22,17 @@ from securefl.errors import (
 )
 from securefl.secagg.advertise import check_entry, entry_of
 from securefl.secagg.consistency import survivors_data
-from securefl.secagg.context import bind, key_list_root, pre_context
+from securefl.secagg.context import bind, pre_context
 from securefl.secagg.dealing import Dealt
+from securefl.secagg.graph import Neighbourhoods, draw
+from securefl.secagg.incoming import check_party_header
+from securefl.secagg.key_list import fit, publish
 from securefl.secagg.masked_input import Arriving
 from securefl.secagg.share_keys import check_shares
 from securefl.secagg.states import SERVER as NEXT
 from securefl.secagg.states import SERVER_COLLECTS, STEP_OF, ServerState
 from securefl.secagg.unmask import check_answer, remove_masks
-from securefl.types import RoundContext, Step, Words
+from securefl.types import Graph, RoundContext, Step, Words
 from securefl.wire import bitmap, codec
 from securefl.wire.envelope import SERVER_INDEX, Envelope, body_limit, check_seal, seal
 from securefl.wire.messages import (
@@ -39,7 +43,6 @@ from securefl.wire.messages import (
     Kind,
     MaskedInput,
     Message,
-    Roster,
     SealedShares,
     Shares,
     Survivors,
@@ -74,10 +77,19 @@ class ServerRound:
         context: the round, with its model digest.
         names: party names by index.
         verify_keys: identity keys by index, under an active server.
+        random: the source of the order in which parties stand on the k-regular graph.
+
+    Attributes:
+        prefetched: Advertise messages of the round that follows, by party; nobody has checked them yet.
     """
 
     def __init__(
-        self, context: RoundContext, *, names: Sequence[str], verify_keys: Sequence[bytes] | None = None
+        self,
+        context: RoundContext,
+        *,
+        names: Sequence[str],
+        verify_keys: Sequence[bytes] | None = None,
+        random: RandomSource = OS,
     ) -> None:
         if context.active and verify_keys is None:
             raise LocalProtocolError(
@@ -86,11 +98,14 @@ class ServerRound:
         self.context = context
         self.state = ServerState.START
         self.dropped: dict[int, Step] = {}
+        self.prefetched: dict[int, bytes] = {}
         self._names = tuple(names)
         self._verify_keys = verify_keys if context.active else None
+        self._random = random
         self._ctx0 = pre_context(context)
         self._ctx = b""
-        self._due: frozenset[int] = frozenset()
+        self._graph = Neighbourhoods((), 0)
+        self._waiting: set[int] = set()
         self._answered: set[int] = set()
         self._entries: dict[int, KeyEntry] = {}
         self._published: set[bytes] = set()
@@ -106,7 +121,7 @@ class ServerRound:
     @property
     def waiting_for(self) -> frozenset[int]:
         """The parties whose message the current phase still waits for."""
-        return self._due - self._answered
+        return frozenset(self._waiting)
 
     @property
     def binding(self) -> bytes:
@@ -118,7 +133,7 @@ class ServerRound:
         if self.state is not ServerState.START:
             raise LocalProtocolError("the round has begun", remedy="start a new round")
         self.state = NEXT[self.context.server][self.state]
-        self._due = frozenset(range(self.context.parties))
+        self._waiting = set(range(self.context.parties))
 
     def receive(self, envelope: Envelope) -> Outgoing:
         """Take one message of a party; returns what is to be sent, as (index, bytes), when it was the last one due.
@@ -130,7 +145,14 @@ class ServerRound:
             RemoteProtocolError: late, repeated, out of order, wrongly signed, or against a rule; names the party.
             RoundAbortedError: the phase is complete and the round cannot go on.
         """
-        party = self._check_header(envelope)
+        party = check_party_header(
+            self.context,
+            envelope,
+            state=self.state,
+            waiting=self._waiting,
+            answered=self._answered,
+            names=self._names,
+        )
         name = self._names[party]
         verify_key = self._verify_keys[party] if self._verify_keys is not None else None
         check_seal(envelope, binding=self.binding, verify_key=verify_key, suspect=name)
@@ -143,7 +165,8 @@ class ServerRound:
         }[envelope.kind]
         if handler(party, name, envelope.body):
             self._answered.add(party)
-        return [] if self.waiting_for else self.close_phase()
+            self._waiting.discard(party)
+        return [] if self._waiting else self.close_phase()
 
     def close_phase(self) -> Outgoing:
         """End the current phase: who has not answered is left out; returns what is to be sent, as (index, bytes).
@@ -156,7 +179,7 @@ class ServerRound:
         if self.state not in SERVER_COLLECTS:
             raise LocalProtocolError(f"no phase is open in state {self.state}", remedy="start a new round")
         step = Step(self.state.value)
-        for party in sorted(self.waiting_for):
+        for party in sorted(self._waiting):
             self.dropped.setdefault(party, step)
         close = {
             ServerState.ADVERTISE: self._close_advertise,
@@ -172,7 +195,7 @@ class ServerRound:
             self.abort()
             raise
         self.state = NEXT[self.context.server][self.state]
-        self._due = frozenset(party for party, _ in outgoing)
+        self._waiting = {party for party, _ in outgoing}
         self._answered = set()
         return outgoing
 
@@ -215,7 +238,7 @@ class ServerRound:
 
     def _on_shares(self, party: int, name: str, body: bytes) -> bool:
         message = self._decode(Shares, Kind.SHARES, body, name)
-        check_shares(message, party=party, name=name, neighbours=frozenset(self._entries))
+        check_shares(message, party=party, name=name, neighbours=self._graph.of(party))
         self._messages[party] = message
         return True
 
@@ -223,7 +246,7 @@ class ServerRound:
         message = self._decode(MaskedInput, Kind.MASKED_INPUT, body, name)
         arriving = self._arriving.get(party)
         if arriving is None:
-            arriving = Arriving(self.context, name, frozenset(self._dealt) - {party})
+            arriving = Arriving(self.context, name, self._graph.of(party) & self._dealt.keys())
         arriving.add(message)
         self._arriving[party] = arriving
         if not arriving.complete:
@@ -259,18 +282,24 @@ class ServerRound:
             dealt=self._dealt,
             name=name,
         )
+        if message.next_keys and self.context.prefetch:
+            self.prefetched[party] = message.next_keys
         return True
 
     # What closing each phase leads to.
 
     def _close_advertise(self, answered: frozenset[int], step: Step) -> Outgoing:
         self._need(answered, self.context.quorum, step)
-        entries = [self._entries[party] for party in sorted(answered)]
-        root = key_list_root(entries)
-        message = Roster(self.context.plan_digest, self.context.model_digest, root, entries)
-        outgoing = self._send(answered, Kind.ROSTER, lambda _: message, self._ctx0)
+        try:
+            self.context = fit(self.context, len(answered))
+        except RemoteProtocolError as error:
+            raise RoundAbortedError(error.reason, phase=step, remedy=error.remedy) from error
+        self._graph = draw(self.context, answered, self._random)
+        root, part = publish(self.context, self._entries, self._graph)
         self._ctx = bind(self.context, root)
-        return outgoing
+        if self.context.graph is Graph.COMPLETE:
+            return self._send_all(answered, Kind.ROSTER, part(min(answered)), self._ctx0)
+        return self._send(answered, Kind.ROSTER, part, self._ctx0)
 
     def _close_share_keys(self, answered: frozenset[int], step: Step) -> Outgoing:
         self._need(answered, self.context.quorum, step)
@@ -289,15 +318,15 @@ class ServerRound:
         self._survivors = answered
         members = bitmap.pack(answered, self.context.parties)
         if self.context.active:
-            return self._send(answered, Kind.SURVIVORS, lambda _: Survivors(members), self._ctx)
-        return self._send(answered, Kind.UNMASK, lambda _: Unmask(members, []), self._ctx)
+            return self._send_all(answered, Kind.SURVIVORS, Survivors(members), self._ctx)
+        return self._send_all(answered, Kind.UNMASK, Unmask(members, []), self._ctx)
 
     def _close_consistency(self, answered: frozenset[int], step: Step) -> Outgoing:
         # t signatures convince the parties, but the secrets of those who answer are held by the others: t + 1 are needed to open.
         self._need(answered, self.context.threshold + 1, step)
         members = bitmap.pack(self._survivors, self.context.parties)
         signatures = [SurvivorSignature(party, self._signatures[party]) for party in sorted(answered)]
-        return self._send(answered, Kind.UNMASK, lambda _: Unmask(members, signatures), self._ctx)
+        return self._send_all(answered, Kind.UNMASK, Unmask(members, signatures), self._ctx)
 
     def _close_unmask(self, answered: frozenset[int], step: Step) -> Outgoing:
         self._need(answered, self.context.threshold + 1, step)
@@ -327,55 +356,21 @@ class ServerRound:
         )
 
     def _send(self, to: frozenset[int], kind: Kind, message: Callable[[int], Message], binding: bytes) -> Outgoing:
-        return [
-            (
-                party,
-                seal(
-                    kind,
-                    message(party),
-                    session=self.context.session,
-                    round_number=self.context.round,
-                    sender=SERVER_INDEX,
-                    binding=binding,
-                ),
-            )
-            for party in sorted(to)
-        ]
+        return [(party, self._seal(kind, message(party), binding)) for party in sorted(to)]
 
-    def _check_header(self, envelope: Envelope) -> int:
-        step = STEP_OF.get(envelope.kind, "")
-        if envelope.sender >= self.context.parties:
-            raise RemoteProtocolError(
-                f"sender {envelope.sender} is not on the roster of {self.context.parties} parties",
-                phase=step,
-                remedy="ignore it; the transport let a stranger in",
-            )
-        name = self._names[envelope.sender]
-        if (envelope.session, envelope.round) != (self.context.session, self.context.round):
-            raise RemoteProtocolError(
-                f"{name} sent a message of session {envelope.session.hex()[:8]} round {envelope.round}, this is "
-                f"session {self.context.session.hex()[:8]} round {self.context.round}",
-                phase=step,
-                suspects=(name,),
-                remedy="ignore it",
-            )
-        expected = SERVER_COLLECTS.get(self.state)
-        if envelope.kind is not expected:
-            raise RemoteProtocolError(
-                f"{name} sent {envelope.kind.name.lower()} in state {self.state}: it is late, early or not a party's to send",
-                phase=step,
-                suspects=(name,),
-                remedy="ignore it; a late message is never used",
-            )
-        if envelope.sender not in self.waiting_for:
-            reason = "again" if envelope.sender in self._answered else "after it was left out"
-            raise RemoteProtocolError(
-                f"{name} sent {envelope.kind.name.lower()} {reason}",
-                phase=step,
-                suspects=(name,),
-                remedy="ignore it; the first message counts",
-            )
-        return envelope.sender
+    def _send_all(self, to: frozenset[int], kind: Kind, message: Message, binding: bytes) -> Outgoing:
+        data = self._seal(kind, message, binding)
+        return [(party, data) for party in sorted(to)]
+
+    def _seal(self, kind: Kind, message: Message, binding: bytes) -> bytes:
+        return seal(
+            kind,
+            message,
+            session=self.context.session,
+            round_number=self.context.round,
+            sender=SERVER_INDEX,
+            binding=binding,
+        )
 
     def _decode(self, struct: type[MessageT], kind: Kind, body: bytes, name: str) -> MessageT:
         limit = body_limit(kind, self.context.parties)

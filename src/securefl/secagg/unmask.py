@@ -16,6 +16,7 @@ from securefl.errors import CryptoError, RemoteProtocolError, RoundAbortedError
 from securefl.secagg.consistency import accept_survivors, survivors_data
 from securefl.secagg.dealing import Dealt, Label, Rebuilder, share_digest
 from securefl.secagg.derive import self_key
+from securefl.secagg.key_list import KeyList
 from securefl.secagg.masked_input import Holder, pairwise_masks
 from securefl.types import SERVER, RoundContext, Step, Words
 from securefl.wire import bitmap
@@ -23,8 +24,7 @@ from securefl.wire.messages import KeyEntry, OwnedShare, Unmask, UnmaskShares
 
 
 def accept_unmask(
-    context: RoundContext,
-    ctx: bytes,
+    keys: KeyList,
     party: int,
     neighbours: frozenset[int],
     message: Unmask,
@@ -35,8 +35,7 @@ def accept_unmask(
     """Check the request to open, as a party does; returns U3.
 
     Args:
-        context: the round.
-        ctx: its context.
+        keys: the accepted key list.
         party: this party.
         neighbours: A_u.
         message: the request.
@@ -47,8 +46,9 @@ def accept_unmask(
         RemoteProtocolError: another set than the one signed, fewer than t good signatures, a signer outside U3 or twice, or a set
             that breaks the rules of R3.
     """
+    context = keys.context
     survivors = bitmap.unpack(message.survivors, context.parties, phase=Step.UNMASK, suspect=SERVER)
-    accept_survivors(context, party, neighbours, survivors, phase=Step.UNMASK)
+    accept_survivors(keys, party, neighbours, survivors, phase=Step.UNMASK)
     if not context.active:
         if message.signatures:
             raise _refuse("signatures of the survivor set came under a semi-honest plan")
@@ -60,7 +60,7 @@ def accept_unmask(
         raise _refuse("a signature of the survivor set came twice, or from a party outside it")
     if len(signers) < context.threshold:
         raise _refuse(f"{len(signers)} signatures of the survivor set came, {context.threshold} are needed")
-    data = survivors_data(ctx, survivors)
+    data = survivors_data(keys.ctx, survivors)
     for item in message.signatures:
         try:
             verify(verify_keys[item.party], item.signature, data)
@@ -83,13 +83,13 @@ def owed_label(owner: int, survivors: frozenset[int]) -> Label:
     return Label.SELF_MASK if owner in survivors else Label.MASK_KEY
 
 
-def answer(holder: Holder, survivors: frozenset[int]) -> UnmaskShares:
-    """One share of each neighbour, after which this party holds none."""
+def answer(holder: Holder, survivors: frozenset[int], *, next_keys: bytes = b"") -> UnmaskShares:
+    """One share of each neighbour, after which this party holds none; `next_keys` ride along."""
     shares = []
     for owner in sorted(holder.neighbours):
         label = owed_label(owner, survivors)
         shares.append(OwnedShare(owner, label.value, holder.held[owner].release(label)))
-    return UnmaskShares(shares)
+    return UnmaskShares(shares, next_keys)
 
 
 def check_answer(
@@ -118,7 +118,7 @@ def check_answer(
         )
     for item in message.shares:
         label = owed_label(item.owner, survivors)
-        expected = dealt[item.owner].digests.get((party, label), b"")
+        expected = dealt[item.owner].digest_for(party, label)
         if item.label != label or not equal(expected, share_digest(ctx, item.owner, party, label, item.share)):
             raise RemoteProtocolError(
                 f"{name} gave a share that is not the one it was dealt",

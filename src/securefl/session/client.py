@@ -14,6 +14,7 @@ from securefl.errors import (
     ConfigError,
     LocalProtocolError,
     MalformedMessageError,
+    PolicyRefusedError,
     RemoteProtocolError,
     SecureFLError,
 )
@@ -90,6 +91,7 @@ class SecAggClient(Redacted):
         self._random = random
         self._plan: Plan | None = None
         self._round: ClientRound | None = None
+        self._next: ClientRound | None = None
         self._submission: _Submission | None = None
         self._latest: dict[bytes, int] = {}
         self.rounds_joined = 0
@@ -139,6 +141,8 @@ class SecAggClient(Redacted):
         envelope = parse(data, parties=len(self._roster))
         if envelope.kind is Kind.INVITE:
             return self._on_invite(envelope)
+        if envelope.kind is Kind.ROSTER and self._next is not None and _is_for(self._next, envelope):
+            self._enter_prefetched(self._next)
         if self._round is None:
             raise RemoteProtocolError(
                 f"{envelope.kind.name.lower()} came before any invitation", suspects=(SERVER,), remedy="ignore it"
@@ -180,25 +184,58 @@ class SecAggClient(Redacted):
                 remedy="ignore it",
             )
         self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)
-        following = ClientRound(
+        following = self._new_round(context)
+        self._enter(following)
+        self._plan = plan
+        return [following.advertise()]
+
+    def _new_round(self, context: RoundContext) -> ClientRound:
+        return ClientRound(
             context,
             self._index,
             names=self._roster.names,
             identity=self._identity,
             verify_keys=self._roster.verify_keys,
             admit=self._admit,
+            next_keys=self._prefetch,
             random=self._random,
         )
+
+    def _enter(self, following: ClientRound) -> None:
+        """Leave the round that was, and be in this one from here on."""
         self._leave_round()
         if self._submission is not None:
             # It belongs to this round from here on: should the round die, a retry trains again.
             self._submission = dataclasses.replace(self._submission, meant_for=following)
-        self._latest[envelope.session] = envelope.round
+        context = following.context
+        self._latest[context.session] = context.round
         if len(self._latest) > _SESSIONS_REMEMBERED:
             del self._latest[next(iter(self._latest))]
         self.rounds_joined += 1
-        self._plan, self._round = plan, following
-        return [following.advertise()]
+        if self._next is not None and self._next is not following:
+            self._next.abort()
+        self._round, self._next = following, None
+
+    def _prefetch(self) -> bytes:
+        """The keys of the round that follows, made while this one ends; none where the policy would not join it."""
+        current, plan = self._round, self._plan
+        if current is None or plan is None:
+            return b""
+        try:
+            self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)
+        except PolicyRefusedError:
+            return b""
+        context = plan.for_round(current.context.session, current.context.round + 1, roster=self._roster)
+        self._next = self._new_round(context)
+        return self._next.advertise()
+
+    def _enter_prefetched(self, following: ClientRound) -> None:
+        """Join the round whose keys this party sent ahead; its policy is asked again, for days may have passed."""
+        plan = self._plan
+        if plan is None:
+            raise LocalProtocolError("keys were sent ahead without a plan", remedy="start a new client")
+        self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)
+        self._enter(following)
 
     def _plan_of(self, message: Invite) -> Plan:
         try:
@@ -262,3 +299,7 @@ class SecAggClient(Redacted):
             self._submission = None
         if self._round.state is not ClientState.DONE:
             self._round.abort()
+
+
+def _is_for(current: ClientRound, envelope: Envelope) -> bool:
+    return (envelope.session, envelope.round) == (current.context.session, current.context.round)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from securefl.crypto.random import OS, RandomSource
-from securefl.errors import ConfigError, LocalProtocolError, RemoteProtocolError
+from securefl.errors import ConfigError, LocalProtocolError, RemoteProtocolError, RoundAbortedError
 from securefl.pipeline import decode_sum
 from securefl.plan import Plan, Roster
 from securefl.secagg.context import pre_context
@@ -82,6 +84,9 @@ class SecAggServer:
     def start_round(self, model: Tree | None = None) -> list[tuple[str, bytes]]:
         """Begin a round; a round that is still open is given up. Returns the invitations.
 
+        Under a plan with prefetch only those are invited whose keys did not come with their last answer; when none are missing, the
+        key lists are returned at once.
+
         Args:
             model: the model that the round starts from, whose digest enters every key; None for a one-off sum.
         """
@@ -91,6 +96,7 @@ class SecAggServer:
         context = self.plan.for_round(
             self.session, self._number, roster=self._roster, model_digest=self.plan.model_digest(model)
         )
+        prefetched = self._round.prefetched if self._round is not None else {}
         self._round = ServerRound(context, names=self._roster.names, verify_keys=self._roster.verify_keys)
         self._round.start()
         self._traffic = dict.fromkeys(Step, (0, 0))
@@ -104,7 +110,23 @@ class SecAggServer:
             sender=SERVER_INDEX,
             binding=pre_context(context),
         )
-        return self._sent([(party, invite) for party in range(len(self._roster))])
+        key_lists = self._use_prefetched(self._round, prefetched)
+        return self._sent(key_lists or [(party, invite) for party in sorted(self._round.waiting_for)])
+
+    def _use_prefetched(self, current: ServerRound, prefetched: Mapping[int, bytes]) -> Outgoing:
+        """Take the keys that came with the last round's answers; whose keys are refused is invited like a newcomer."""
+        for party, data in sorted(prefetched.items()):
+            try:
+                envelope = parse(data, parties=len(self._roster))
+                if envelope.sender != party:
+                    continue
+                if key_lists := current.receive(envelope):
+                    return key_lists
+            except RoundAbortedError:
+                raise
+            except RemoteProtocolError:
+                continue
+        return []
 
     def receive(self, data: bytes, *, party: str | None = None) -> list[tuple[str, bytes]]:
         """Take one message; returns what is to be sent, as (party, bytes), when it completes a step.

@@ -13,7 +13,11 @@ import msgspec
 
 VERSION: Final = 1
 MAX_PARTIES: Final = 1 << 16
+MAX_PATH: Final = 16
+"""Nodes of the longest Merkle path: log2 of MAX_PARTIES."""
 MAX_LABELS: Final = 64
+MAX_ADVERTISE: Final = 512
+"""More than the bytes of an Advertise message with its envelope."""
 CHUNK_VALUES: Final = 1 << 20
 """Values of the masked vector in one MaskedInput message; the last one holds the rest."""
 
@@ -70,13 +74,26 @@ class KeyEntry(Message, frozen=True):
     signature: Signature
 
 
+class KeyProof(Message, frozen=True):
+    """Where an entry stands in the whole key list, and its Merkle path: the siblings of 32 bytes, lowest first."""
+
+    place: PartyIndex
+    path: Annotated[bytes, msgspec.Meta(max_length=32 * MAX_PATH)]
+
+
 class Roster(Message, frozen=True):
-    """S->C: who advertised, with which keys, under the Merkle root that enters every later derivation."""
+    """S->C: who advertised, with which keys, under the Merkle root that enters every later derivation.
+
+    On the complete graph all of `attending` entries and no proofs: the root is recomputed. On the k-regular one the receiver's own
+    entry and its neighbours', with a proof for each.
+    """
 
     plan_digest: Bytes32
     model_digest: Bytes32
     root: Bytes32
+    attending: Annotated[int, msgspec.Meta(ge=0, le=MAX_PARTIES)]
     entries: Annotated[list[KeyEntry], msgspec.Meta(max_length=MAX_PARTIES)]
+    proofs: Annotated[list[KeyProof], msgspec.Meta(max_length=MAX_PARTIES)]
 
 
 class LabelledShare(Message, frozen=True):
@@ -156,6 +173,10 @@ class OwnedShare(Message, frozen=True):
 
 
 class UnmaskShares(Message, frozen=True):
-    """C->S: for each neighbour one share: of its self mask if it survived, of its mask key if it did not."""
+    """C->S: for each neighbour one share: of its self mask if it survived, of its mask key if it did not.
+
+    With prefetch, `next_keys` is the whole Advertise message of the round that follows; otherwise it is empty.
+    """
 
     shares: Annotated[list[OwnedShare], msgspec.Meta(max_length=MAX_PARTIES)]
+    next_keys: Annotated[bytes, msgspec.Meta(max_length=MAX_ADVERTISE)]
