@@ -16,7 +16,7 @@ from securefl.crypto.digest import checksum, digest, equal
 from securefl.crypto.signing import SigningKey, verify
 from securefl.errors import CryptoError, MalformedMessageError, RemoteProtocolError
 from securefl.wire import codec
-from securefl.wire.messages import CHUNK_VALUES, MAX_PARTIES, VERSION, Bytes16, Kind
+from securefl.wire.messages import CHUNK_VALUES, MAX_ADVERTISE, MAX_LABELS, MAX_PARTIES, VERSION, Bytes16, Kind
 
 SERVER_INDEX: Final = 0xFFFFFFFF
 CHECKSUM_BYTES: Final = 16
@@ -40,7 +40,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 def body_limit(kind: Kind, parties: int) -> int:
     """The greatest length of a body of this kind in a round of n parties, in bytes."""
     per_party = {
-        Kind.ROSTER: 160,
+        Kind.ROSTER: 720,
         Kind.SHARES: 7000,
         Kind.CIPHERTEXTS: 7000,
         Kind.SURVIVORS: 1,
@@ -51,7 +51,8 @@ def body_limit(kind: Kind, parties: int) -> int:
         return (1 << 20) + 64
     if kind is Kind.MASKED_INPUT:
         return 8 * CHUNK_VALUES + MAX_PARTIES // 8 + 64
-    return 256 + per_party.get(kind, 0) * parties + (32 * 64 if kind is Kind.SHARES else 0)
+    fixed = {Kind.SHARES: 32 * MAX_LABELS, Kind.UNMASK_SHARES: MAX_ADVERTISE}
+    return 256 + per_party.get(kind, 0) * parties + fixed.get(kind, 0)
 
 
 def message_limit(parties: int) -> int:
