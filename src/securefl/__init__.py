@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from securefl.encoding.fixed_point import FixedPoint as FixedPoint
     from securefl.engines import faults as faults
     from securefl.engines.aggregate import aggregate as aggregate
+    from securefl.engines.cohorts import CohortsResult as CohortsResult
+    from securefl.engines.cohorts import aggregate_cohorts as aggregate_cohorts
     from securefl.engines.memory import MemorySession as MemorySession
     from securefl.errors import BelowThresholdError as BelowThresholdError
     from securefl.errors import ConfigError as ConfigError
@@ -42,8 +44,10 @@ if TYPE_CHECKING:
     from securefl.plan.roster import Roster as Roster
     from securefl.policy.policy import ClientPolicy as ClientPolicy
     from securefl.session.client import SecAggClient as SecAggClient
+    from securefl.session.receipt_book import ReceiptBook as ReceiptBook
     from securefl.session.result import RoundResult as RoundResult
     from securefl.session.server import SecAggServer as SecAggServer
+    from securefl.session.used_file import UsedFile as UsedFile
     from securefl.types import Graph as Graph
     from securefl.types import ServerModel as ServerModel
     from securefl.types import Step as Step
@@ -55,6 +59,8 @@ _HOME = {
     "FixedPoint": "securefl.encoding.fixed_point",
     "faults": "securefl.engines.faults",
     "aggregate": "securefl.engines.aggregate",
+    "CohortsResult": "securefl.engines.cohorts",
+    "aggregate_cohorts": "securefl.engines.cohorts",
     "MemorySession": "securefl.engines.memory",
     "BelowThresholdError": "securefl.errors",
     "ConfigError": "securefl.errors",
@@ -85,7 +91,9 @@ _HOME = {
     "ClientPolicy": "securefl.policy.policy",
     "SecAggClient": "securefl.session.client",
     "RoundResult": "securefl.session.result",
+    "ReceiptBook": "securefl.session.receipt_book",
     "SecAggServer": "securefl.session.server",
+    "UsedFile": "securefl.session.used_file",
     "Graph": "securefl.types",
     "ServerModel": "securefl.types",
     "Step": "securefl.types",

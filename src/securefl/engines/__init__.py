@@ -2,6 +2,7 @@
 
 from securefl.engines import faults
 from securefl.engines.aggregate import aggregate
+from securefl.engines.cohorts import CohortsResult, aggregate_cohorts
 from securefl.engines.memory import MemorySession
 
-__all__ = ["MemorySession", "aggregate", "faults"]
+__all__ = ["CohortsResult", "MemorySession", "aggregate", "aggregate_cohorts", "faults"]

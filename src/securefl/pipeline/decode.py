@@ -30,11 +30,11 @@ class DecodedSum:
     metrics: dict[str, float]
 
 
-def decode_sum(plan: Plan, words: Words, survivors: int) -> DecodedSum:
-    """Decode the sum of the survivors' vectors.
+def integer_sum(plan: Plan, words: Words, survivors: int) -> npt.NDArray[np.int64]:
+    """The sum of the survivors' vectors as integers: sums of several rounds or cohorts are added in this form.
 
     Args:
-        plan: gives layout, grid and ring.
+        plan: gives layout and ring.
         words: of the plan's length over its ring.
         survivors: how many vectors are in it.
 
@@ -42,8 +42,7 @@ def decode_sum(plan: Plan, words: Words, survivors: int) -> DecodedSum:
         RoundAbortedError: the weights do not add up to what that many parties may have; somebody did not follow the encoding.
     """
     values = plan.ring.centre(words)
-    size = plan.layout.size
-    weight_sum = int(values[size]) if plan.weighted else survivors
+    weight_sum = _weight_sum(plan, values, survivors)
     if not survivors <= weight_sum <= survivors * plan.max_weight:
         raise RoundAbortedError(
             f"the weights of {survivors} parties add up to {weight_sum}, between {survivors} and "
@@ -51,6 +50,19 @@ def decode_sum(plan: Plan, words: Words, survivors: int) -> DecodedSum:
             phase=Step.UNMASK,
             remedy="a party sent a vector that it did not encode by the plan; which one, secure aggregation cannot tell",
         )
+    return values
+
+
+def decode_sum(plan: Plan, values: npt.NDArray[np.int64], survivors: int) -> DecodedSum:
+    """Decode a sum of integers.
+
+    Args:
+        plan: gives layout and grid.
+        values: of the plan's length, as `integer_sum` gives them.
+        survivors: how many vectors are in it.
+    """
+    size = plan.layout.size
+    weight_sum = _weight_sum(plan, values, survivors)
     totals, means = [], []
     for leaf, place in zip(plan.layout.leaves, plan.layout.slices(), strict=True):
         total = plan.encoding.decode(values[place], leaf.dtype).reshape(leaf.shape)
@@ -61,6 +73,10 @@ def decode_sum(plan: Plan, words: Words, survivors: int) -> DecodedSum:
         for (name, span), total in zip(plan.metrics.items(), values[size + plan.weighted :], strict=True)
     }
     return DecodedSum(plan.layout.unflatten(totals), plan.layout.unflatten(means), weight_sum, metrics)
+
+
+def _weight_sum(plan: Plan, values: npt.NDArray[np.int64], survivors: int) -> int:
+    return int(values[plan.layout.size]) if plan.weighted else survivors
 
 
 def _as_dtype(mean: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

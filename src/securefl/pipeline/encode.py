@@ -77,10 +77,85 @@ def check_update(plan: Plan, update: Tree, *, weight: int = 1, metrics: Mapping[
             )
 
 
+class EncodedParts(Iterator[Words]):
+    """A party's vector in consecutive parts, each encoded when it is asked for: the whole is never held.
+
+    It goes through once. To encode an update again is to round it anew, and two roundings tell more than one.
+
+    Args:
+        plan: gives layout, grid and ring.
+        update: a tree of the plan's template; it must not change before the last part was taken.
+        values_per_part: length of every part but the last, which has the rest; at least 1.
+        weight: 1..max_weight; multiplies after rounding, so it costs no precision.
+        metrics: one value for each metric of the plan.
+        random: randomness of the rounding.
+
+    Attributes:
+        saturated: how many values lay outside the encoding's bound, of those encoded so far.
+
+    Raises:
+        EncodingError: as `check_update`; while parts are taken, SaturationError where the plan refuses saturation.
+        ValueError: less than one value a part.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        update: Tree,
+        *,
+        values_per_part: int,
+        weight: int = 1,
+        metrics: Mapping[str, float] | None = None,
+        random: RandomSource = OS,
+    ) -> None:
+        if values_per_part < 1:
+            raise ValueError(f"{values_per_part} values a part, needs 1 or more")
+        check_update(plan, update, weight=weight, metrics=metrics)
+        self.saturated = 0
+        self._plan = plan
+        self._weight = int(weight)
+        self._random = random
+        self._parts = self._cut(self._encoded(update, metrics or {}), values_per_part)
+
+    def __next__(self) -> Words:
+        """Return the next part, in a new array of the ring's dtype."""
+        return next(self._parts)
+
+    def _cut(self, blocks: Iterator[npt.NDArray[np.int64]], size: int) -> Iterator[Words]:
+        """Yield the blocks' values modulo 2^b, in parts."""
+        ring, left = self._plan.ring, self._plan.length
+        part, filled = ring.zeros(min(size, left)), 0
+        for block in blocks:
+            taken = 0
+            while taken < block.size:
+                count = min(block.size - taken, part.size - filled)
+                ring.reduce_into(block[taken : taken + count], part[filled : filled + count])
+                taken, filled = taken + count, filled + count
+                if filled == part.size:
+                    yield part
+                    left -= filled
+                    part, filled = ring.zeros(min(size, left)), 0
+
+    def _encoded(self, update: Tree, metrics: Mapping[str, float]) -> Iterator[npt.NDArray[np.int64]]:
+        """Yield the weighted values in the vector's order, block by block, each in the place of the last one."""
+        plan, factor = self._plan, np.int64(self._weight)
+        scratch = np.empty(_BLOCK, dtype=np.int64)
+        for leaf, array in zip(plan.layout.leaves, plan.layout.arrays(update), strict=True):
+            for _, block in _blocks(array):
+                encoded = scratch[: block.size]
+                self.saturated += plan.encoding.encode_into(block, encoded, name=leaf.name, random=self._random)
+                encoded *= factor
+                yield encoded
+        extras = [self._weight] if plan.weighted else []
+        for name, span in plan.metrics.items():
+            extras.append(self._weight * span.encode(metrics[name], plan.encoding, self._random, name=name))
+        yield np.array(extras, dtype=np.int64)
+
+
 def encode_update(
     plan: Plan, update: Tree, *, weight: int = 1, metrics: Mapping[str, float] | None = None, random: RandomSource = OS
 ) -> EncodedUpdate:
-    """Encode one party's update.
+    """Encode one party's update into one vector; `EncodedParts` gives the same in parts.
 
     Args:
         plan: gives layout, grid and ring.
@@ -92,27 +167,11 @@ def encode_update(
     Raises:
         EncodingError: as `check_update`, or SaturationError where the plan refuses saturation.
     """
-    check_update(plan, update, weight=weight, metrics=metrics)
-    factor = np.int64(weight)
-    vector = plan.ring.zeros(plan.length)
-    scratch = np.empty(_BLOCK, dtype=np.int64)
-    saturated = 0
-    place = 0
-    for leaf, array in zip(plan.layout.leaves, plan.layout.arrays(update), strict=True):
-        for _, block in _blocks(array):
-            encoded = scratch[: block.size]
-            saturated += plan.encoding.encode_into(block, encoded, name=leaf.name, random=random)
-            encoded *= factor
-            plan.ring.reduce_into(encoded, vector[place : place + block.size])
-            place += block.size
-    extras = [int(weight)] if plan.weighted else []
-    given = metrics or {}
-    extras += [
-        int(weight) * span.encode(given[name], plan.encoding, random, name=name) for name, span in plan.metrics.items()
-    ]
-    if extras:
-        plan.ring.reduce_into(np.array(extras, dtype=np.int64), vector[place:])
-    return EncodedUpdate(vector, saturated)
+    parts = EncodedParts(
+        plan, update, values_per_part=max(1, plan.length), weight=weight, metrics=metrics, random=random
+    )
+    vector = next(parts, plan.ring.zeros(0))
+    return EncodedUpdate(vector, parts.saturated)
 
 
 def _blocks(array: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:

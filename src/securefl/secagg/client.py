@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from securefl.crypto.digest import digest
 from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.signing import SigningKey
 from securefl.errors import LocalProtocolError
-from securefl.secagg.advertise import Advertised, advertise
+from securefl.secagg.advertise import advertise
 from securefl.secagg.consistency import accept_survivors, sign_survivors
 from securefl.secagg.context import pre_context
 from securefl.secagg.incoming import check_server_header
-from securefl.secagg.key_list import KeyList, accept_roster
-from securefl.secagg.masked_input import Holder, accept_ciphertexts, check_vector, mask_vector
-from securefl.secagg.share_keys import Dealer, share_secrets
+from securefl.secagg.kept import Kept, SavedKept, SecretMessage
+from securefl.secagg.key_list import accept_roster
+from securefl.secagg.masked_input import accept_ciphertexts, check_vector, chunks, mask_vector
+from securefl.secagg.share_keys import share_secrets
 from securefl.secagg.states import STEP_OF, ClientState, client_receives, client_sends
 from securefl.secagg.unmask import accept_unmask, answer
 from securefl.types import SERVER, RoundContext, Step, Words
 from securefl.wire import bitmap, codec
 from securefl.wire.envelope import Envelope, body_limit, check_seal, seal
-from securefl.wire.messages import Ciphertexts, Consistency, Kind, Message, Roster, Survivors, Unmask
+from securefl.wire.messages import (
+    Bytes32,
+    Ciphertexts,
+    Consistency,
+    Kind,
+    MaskedInput,
+    Message,
+    Roster,
+    Survivors,
+    Unmask,
+)
 
 MessageT = TypeVar("MessageT", bound=Message)
 T = TypeVar("T")
@@ -34,6 +47,15 @@ def _there(value: T | None) -> T:
     if value is None:
         raise LocalProtocolError("the round is over for this party", remedy="start a new round")
     return value
+
+
+class SavedClientRound(SecretMessage, frozen=True):
+    """A `ClientRound` in bytes."""
+
+    state: str
+    model_digest: Bytes32
+    own_key: bytes
+    kept: SavedKept
 
 
 class ClientRound(Redacted):
@@ -47,6 +69,8 @@ class ClientRound(Redacted):
         verify_keys: everybody's identity keys by index, from this party's own disk; needed under an active server.
         admit: called with the round and the number of parties that advertised, before anything is dealt; raises to leave.
         next_keys: gives the Advertise message of the round that follows, under a plan with prefetch; empty for none.
+        spend: called with a step and the digest of this party's key before anything of that step leaves; raises where a party that
+            was rolled back would take the step a second time.
         random: the source of keys, seeds and nonces.
 
     Raises:
@@ -63,6 +87,7 @@ class ClientRound(Redacted):
         verify_keys: Sequence[bytes] | None = None,
         admit: Callable[[RoundContext, int], None] | None = None,
         next_keys: Callable[[], bytes] | None = None,
+        spend: Callable[[Step, bytes], None] | None = None,
         random: RandomSource = OS,
     ) -> None:
         if context.active and (identity is None or verify_keys is None):
@@ -81,16 +106,14 @@ class ClientRound(Redacted):
         self._random = random
         self._busy = threading.Lock()
         self._ctx0 = pre_context(context)
-        self._advertised: Advertised | None = None
-        self._keys: KeyList | None = None
-        self._dealer: Dealer | None = None
-        self._holder: Holder | None = None
-        self._signed: frozenset[int] | None = None
+        self._spend = spend
+        self._own_key = b""
+        self._kept = Kept()
 
     @property
     def attending(self) -> int:
         """How many parties advertised keys; 0 before the key list is accepted."""
-        return self._keys.attending if self._keys else 0
+        return self._kept.keys.attending if self._kept.keys else 0
 
     @property
     def model_digest(self) -> bytes:
@@ -100,7 +123,11 @@ class ClientRound(Redacted):
     def advertise(self) -> bytes:
         """R0: make the round's keys and publish them."""
         following = client_sends(self.context.server, self.state, Kind.ADVERTISE)
-        self._advertised, message = advertise(self._ctx0, self._party, identity=self._identity, random=self._random)
+        self._kept.advertised, message = advertise(
+            self._ctx0, self._party, identity=self._identity, random=self._random
+        )
+        self._own_key = digest("own key", message.mask_key)
+        self._record(Step.ADVERTISE)
         self.state = following
         return self._seal(Kind.ADVERTISE, message, self._ctx0)
 
@@ -121,7 +148,7 @@ class ClientRound(Redacted):
     def _receive(self, envelope: Envelope) -> list[bytes]:
         check_server_header(self.context, envelope)
         following = client_receives(self.context.server, self.state, envelope.kind)
-        binding = self._keys.ctx if self._keys else self._ctx0
+        binding = self._kept.keys.ctx if self._kept.keys else self._ctx0
         check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)
         handler = {
             Kind.ROSTER: self._on_roster,
@@ -137,7 +164,7 @@ class ClientRound(Redacted):
             self.abort()
             raise
         if following is ClientState.DONE:
-            self._wipe()
+            self._kept.wipe()
         return answers
 
     def mask(self, vector: Words) -> Iterator[bytes]:
@@ -149,21 +176,41 @@ class ClientRound(Redacted):
         Raises:
             LocalProtocolError: shares have not arrived, the vector was masked before, or it does not fit the plan.
         """
-        with self._alone():
-            return self._mask(vector)
-
-    def _mask(self, vector: Words) -> Iterator[bytes]:
-        following = client_sends(self.context.server, self.state, Kind.MASKED_INPUT)
-        keys, dealer, holder = _there(self._keys), _there(self._dealer), _there(self._holder)
         check_vector(self.context, vector)
+        return self.mask_parts(vector[part] for part in chunks(self.context.length))
+
+    def mask_parts(self, parts: Iterable[Words]) -> Iterator[bytes]:
+        """R2 for a vector that nobody holds whole: a message a part, made when it is asked for.
+
+        Args:
+            parts: the encoded vector over Z_{2^b} in pieces of CHUNK_VALUES, the last one shorter; each is overwritten.
+
+        Raises:
+            LocalProtocolError: shares have not arrived or the vector was masked before; while iterating, a part that does not fit.
+        """
+        with self._alone():
+            return self._mask(parts)
+
+    def _mask(self, parts: Iterable[Words]) -> Iterator[bytes]:
+        following = client_sends(self.context.server, self.state, Kind.MASKED_INPUT)
+        keys, dealer, holder = _there(self._kept.keys), _there(self._kept.dealer), _there(self._kept.holder)
         # The state moves before a single masked word exists: whatever happens next, these masks are never used again.
         self.state = following
         try:
-            messages = mask_vector(keys, self._party, dealer, holder, vector, names=self._names)
+            self._record(Step.MASKED_INPUT)
+            messages = mask_vector(keys, self._party, dealer, holder, parts, names=self._names)
         except BaseException:
             self.abort()
             raise
-        return (self._seal(Kind.MASKED_INPUT, message, keys.ctx) for message in messages)
+        return self._sealed(messages, keys.ctx)
+
+    def _sealed(self, messages: Iterator[MaskedInput], ctx: bytes) -> Iterator[bytes]:
+        try:
+            for message in messages:
+                yield self._seal(Kind.MASKED_INPUT, message, ctx)
+        except Exception:
+            self.abort()  # part of y_u has left, and the rest never will
+            raise
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -180,58 +227,82 @@ class ClientRound(Redacted):
     def abort(self) -> None:
         """Leave the round and forget its secrets."""
         self.state = ClientState.ABORTED
-        self._wipe()
+        self._kept.wipe()
+
+    def save(self) -> SavedClientRound:
+        """Where this party stands, its secrets in clear: for an encrypted snapshot.
+
+        Raises:
+            LocalProtocolError: a step is being taken.
+        """
+        with self._alone():
+            return SavedClientRound(self.state.value, self.model_digest, self._own_key, self._kept.save())
+
+    def resume(self, saved: SavedClientRound) -> None:
+        """Stand where `save` was called; on a new object of the same session and round.
+
+        Raises:
+            LocalProtocolError: this round has begun.
+        """
+        if self.state is not ClientState.START:
+            raise LocalProtocolError("the round has begun", remedy="resume on a new object")
+        context = dataclasses.replace(self.context, model_digest=saved.model_digest)
+        self._kept = Kept.restore(saved.kept, context)
+        self.context = self._kept.keys.context if self._kept.keys else context
+        self._own_key = saved.own_key
+        self.state = ClientState(saved.state)
 
     def _on_roster(self, body: bytes) -> Iterator[bytes]:
         message = self._decode(Roster, Kind.ROSTER, body)
-        own = _there(self._advertised)
+        own = _there(self._kept.advertised)
         keys = accept_roster(self.context, self._party, own, message, verify_keys=self._verify_keys, names=self._names)
         if self._admit is not None:
             self._admit(keys.context, keys.attending)
-        self._dealer, shares = share_secrets(keys, self._party, own, random=self._random, names=self._names)
-        self._keys = keys
+        self._record(Step.SHARE_KEYS)
+        self._kept.dealer, shares = share_secrets(keys, self._party, own, random=self._random, names=self._names)
+        self._kept.keys = keys
         self.context = keys.context
         yield self._seal(Kind.SHARES, shares, keys.ctx)
 
     def _on_ciphertexts(self, body: bytes) -> Iterator[bytes]:
         message = self._decode(Ciphertexts, Kind.CIPHERTEXTS, body)
-        keys, dealer = _there(self._keys), _there(self._dealer)
-        self._holder = accept_ciphertexts(keys, self._party, dealer, message, names=self._names)
+        keys, dealer = _there(self._kept.keys), _there(self._kept.dealer)
+        self._kept.holder = accept_ciphertexts(keys, self._party, dealer, message, names=self._names)
         yield from ()
 
     def _on_survivors(self, body: bytes) -> Iterator[bytes]:
         message = self._decode(Survivors, Kind.SURVIVORS, body)
-        keys, holder = _there(self._keys), _there(self._holder)
+        keys, holder = _there(self._kept.keys), _there(self._kept.holder)
         survivors = bitmap.unpack(message.survivors, self.context.parties, phase=Step.CONSISTENCY, suspect=SERVER)
         accept_survivors(keys, self._party, holder.neighbours, survivors, phase=Step.CONSISTENCY)
-        self._signed = survivors
+        self._kept.signed = survivors
+        self._record(Step.CONSISTENCY)
         signature = sign_survivors(keys.ctx, survivors, _there(self._identity))
         yield self._seal(Kind.CONSISTENCY, Consistency(signature), keys.ctx)
 
     def _on_unmask(self, body: bytes) -> Iterator[bytes]:
         message = self._decode(Unmask, Kind.UNMASK, body)
-        keys, holder = _there(self._keys), _there(self._holder)
+        keys, holder = _there(self._kept.keys), _there(self._kept.holder)
         survivors = accept_unmask(
             keys,
             self._party,
             holder.neighbours,
             message,
-            signed=self._signed,
+            signed=self._kept.signed,
             verify_keys=self._verify_keys,
         )
         # Before the shares are given out: a party that cannot make its next keys has still answered nothing.
         next_keys = self._next_keys() if self._next_keys else b""
+        self._record(Step.UNMASK)
         yield self._seal(Kind.UNMASK_SHARES, answer(holder, survivors, next_keys=next_keys), keys.ctx)
 
     def _decode(self, struct: type[MessageT], kind: Kind, body: bytes) -> MessageT:
         limit = body_limit(kind, self.context.parties)
         return codec.decode(struct, body, limit=limit, phase=STEP_OF[kind], suspect=SERVER)
 
-    def _wipe(self) -> None:
-        for secret in (self._advertised, self._dealer, self._holder):
-            if secret is not None:
-                secret.wipe()
-        self._advertised = self._dealer = None
+    def _record(self, step: Step) -> None:
+        if self._spend is not None:
+            self._spend(step, self._own_key)
 
     def _seal(self, kind: Kind, body: Message, binding: bytes) -> bytes:
         return seal(

@@ -27,12 +27,14 @@ class KeyList:
     Args:
         context: the round, with its model digest and the threshold for the parties that advertised.
         ctx: 32 bytes.
+        root: of the whole key list, 32 bytes.
         entries: by party.
         attending: how many parties advertised.
     """
 
     context: RoundContext
     ctx: bytes
+    root: bytes
     entries: Mapping[int, KeyEntry]
     attending: int
 
@@ -107,7 +109,7 @@ def accept_roster(
     _check_degree(context, message)
     context = fit(context, message.attending)
     _check_root(context, message)
-    return KeyList(context, bind(context, message.root), entries, message.attending)
+    return KeyList(context, bind(context, message.root), message.root, entries, message.attending)
 
 
 def _check_degree(context: RoundContext, message: Roster) -> None:

@@ -112,9 +112,9 @@ def pairwise_masks(
 
 
 def mask_vector(
-    keys: KeyList, party: int, dealer: Dealer, holder: Holder, vector: Words, *, names: Sequence[str]
+    keys: KeyList, party: int, dealer: Dealer, holder: Holder, parts: Iterable[Words], *, names: Sequence[str]
 ) -> Iterator[MaskedInput]:
-    """Mask a vector and cut it into messages.
+    """Mask a vector piece by piece, a message each.
 
     The seed and the mask key are wiped before the first message is handed out: a vector is masked once.
 
@@ -123,36 +123,40 @@ def mask_vector(
         party: this party.
         dealer: its own secrets; wiped.
         holder: gives A_u.
-        vector: the encoded vector, of the context's length over Z_{2^b}; it is overwritten by y_u.
+        parts: the encoded vector over Z_{2^b}, in the pieces of `chunks`; each is overwritten by its part of y_u.
         names: party names by index, for errors.
 
     Raises:
-        LocalProtocolError: a vector of another length, dtype or range than the plan's.
+        LocalProtocolError: while iterating: a part of another length, dtype or range than the plan's.
     """
     context = keys.context
-    check_vector(context, vector)
     peers = {peer: keys.entries[peer].mask_key for peer in sorted(holder.neighbours)}
     masks = pairwise_masks(keys.ctx, party, dealer.mask, peers, names=names, phase=Step.MASKED_INPUT)
     masks.append((self_key(keys.ctx, party, dealer.seed.reveal()), 1))
     dealer.wipe()
     neighbours = bitmap.pack(holder.neighbours, context.parties)
-    return _masked_chunks(context, vector, masks, neighbours)
+    return _masked_chunks(context, parts, masks, neighbours)
 
 
 def _masked_chunks(
-    context: RoundContext, vector: Words, masks: list[tuple[bytes, int]], neighbours: bytes
+    context: RoundContext, parts: Iterable[Words], masks: list[tuple[bytes, int]], neighbours: bytes
 ) -> Iterator[MaskedInput]:
-    for chunk, part in enumerate(chunks(vector.shape[0])):
-        apply_masks(vector[part], masks, bits=context.ring_bits, offset=part.start)
-        yield MaskedInput(chunk, neighbours, pack(vector[part], context.ring_bits))
+    for chunk, (place, part) in enumerate(zip(chunks(context.length), parts, strict=True)):
+        _check_part(context, part, place.stop - place.start)
+        apply_masks(part, masks, bits=context.ring_bits, offset=place.start)
+        yield MaskedInput(chunk, neighbours, pack(part, context.ring_bits))
 
 
 def check_vector(context: RoundContext, vector: Words) -> None:
     """Check the caller's vector; see `mask_vector`."""
+    _check_part(context, vector, context.length)
+
+
+def _check_part(context: RoundContext, vector: Words, length: int) -> None:
     ring = Ring(context.ring_bits)
-    if vector.dtype != ring.dtype or vector.shape != (context.length,):
+    if vector.dtype != ring.dtype or vector.shape != (length,):
         raise LocalProtocolError(
-            f"a vector of {vector.dtype}{list(vector.shape)} cannot be masked, the plan says {ring.dtype}[{context.length}]",
+            f"a vector of {vector.dtype}{list(vector.shape)} cannot be masked, the plan says {ring.dtype}[{length}]",
             phase=Step.MASKED_INPUT,
             remedy="encode the update with the plan's own encoding",
         )

@@ -7,9 +7,10 @@ is left out for the rest of the round.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from securefl.crypto.digest import digest, u32
 from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.signing import verify
 from securefl.encoding.ring import Ring
@@ -19,27 +20,29 @@ from securefl.errors import (
     LocalProtocolError,
     RemoteProtocolError,
     RoundAbortedError,
+    SecretMisuseError,
 )
 from securefl.secagg.advertise import check_entry, entry_of
+from securefl.secagg.collected import Collected, SavedCollected
 from securefl.secagg.consistency import survivors_data
 from securefl.secagg.context import bind, pre_context
 from securefl.secagg.dealing import Dealt
-from securefl.secagg.graph import Neighbourhoods, draw
+from securefl.secagg.graph import draw
 from securefl.secagg.incoming import check_party_header
+from securefl.secagg.kept import SecretMessage
 from securefl.secagg.key_list import fit, publish
 from securefl.secagg.masked_input import Arriving
 from securefl.secagg.share_keys import check_shares
 from securefl.secagg.states import SERVER as NEXT
 from securefl.secagg.states import SERVER_COLLECTS, STEP_OF, ServerState
 from securefl.secagg.unmask import check_answer, remove_masks
-from securefl.types import Graph, RoundContext, Step, Words
+from securefl.types import SERVER, Graph, RoundContext, Step, Words
 from securefl.wire import bitmap, codec
 from securefl.wire.envelope import SERVER_INDEX, Envelope, body_limit, check_seal, seal
 from securefl.wire.messages import (
     Advertise,
     Ciphertexts,
     Consistency,
-    KeyEntry,
     Kind,
     MaskedInput,
     Message,
@@ -70,6 +73,14 @@ class RingSum:
     dropped: dict[int, Step]
 
 
+class SavedServerRound(SecretMessage, frozen=True):
+    """A `ServerRound` in bytes."""
+
+    state: str
+    threshold: int
+    collected: SavedCollected
+
+
 class ServerRound:
     """The server in one round.
 
@@ -78,9 +89,8 @@ class ServerRound:
         names: party names by index.
         verify_keys: identity keys by index, under an active server.
         random: the source of the order in which parties stand on the k-regular graph.
-
-    Attributes:
-        prefetched: Advertise messages of the round that follows, by party; nobody has checked them yet.
+        agree: called with a step and the digest of what closing it fixed, before anybody is told; raises where a server that was
+            rolled back had fixed something else.
     """
 
     def __init__(
@@ -89,6 +99,7 @@ class ServerRound:
         *,
         names: Sequence[str],
         verify_keys: Sequence[bytes] | None = None,
+        agree: Callable[[Step, bytes], None] | None = None,
         random: RandomSource = OS,
     ) -> None:
         if context.active and verify_keys is None:
@@ -97,31 +108,28 @@ class ServerRound:
             )
         self.context = context
         self.state = ServerState.START
-        self.dropped: dict[int, Step] = {}
-        self.prefetched: dict[int, bytes] = {}
         self._names = tuple(names)
         self._verify_keys = verify_keys if context.active else None
         self._random = random
+        self._agree = agree
         self._ctx0 = pre_context(context)
         self._ctx = b""
-        self._graph = Neighbourhoods((), 0)
-        self._waiting: set[int] = set()
-        self._answered: set[int] = set()
-        self._entries: dict[int, KeyEntry] = {}
-        self._published: set[bytes] = set()
-        self._messages: dict[int, Shares] = {}
-        self._dealt: dict[int, Dealt] = {}
-        self._arriving: dict[int, Arriving] = {}
-        self._reported: dict[int, frozenset[int]] = {}
-        self._total: Words = Ring(context.ring_bits).zeros(context.length)
-        self._survivors: frozenset[int] = frozenset()
-        self._signatures: dict[int, bytes] = {}
-        self._answers: dict[int, dict[int, bytes]] = {}
+        self._got = Collected(Ring(context.ring_bits).zeros(context.length))
+
+    @property
+    def dropped(self) -> Mapping[int, Step]:
+        """The step that each party that left did not complete."""
+        return self._got.dropped
+
+    @property
+    def prefetched(self) -> Mapping[int, bytes]:
+        """Advertise messages of the round that follows, by party; nobody has checked them yet."""
+        return self._got.prefetched
 
     @property
     def waiting_for(self) -> frozenset[int]:
         """The parties whose message the current phase still waits for."""
-        return frozenset(self._waiting)
+        return frozenset(self._got.waiting)
 
     @property
     def binding(self) -> bytes:
@@ -133,7 +141,7 @@ class ServerRound:
         if self.state is not ServerState.START:
             raise LocalProtocolError("the round has begun", remedy="start a new round")
         self.state = NEXT[self.context.server][self.state]
-        self._waiting = set(range(self.context.parties))
+        self._got.waiting = set(range(self.context.parties))
 
     def receive(self, envelope: Envelope) -> Outgoing:
         """Take one message of a party; returns what is to be sent, as (index, bytes), when it was the last one due.
@@ -149,8 +157,8 @@ class ServerRound:
             self.context,
             envelope,
             state=self.state,
-            waiting=self._waiting,
-            answered=self._answered,
+            waiting=self._got.waiting,
+            answered=self._got.answered,
             names=self._names,
         )
         name = self._names[party]
@@ -164,9 +172,9 @@ class ServerRound:
             Kind.UNMASK_SHARES: self._on_unmask_shares,
         }[envelope.kind]
         if handler(party, name, envelope.body):
-            self._answered.add(party)
-            self._waiting.discard(party)
-        return [] if self._waiting else self.close_phase()
+            self._got.answered.add(party)
+            self._got.waiting.discard(party)
+        return [] if self._got.waiting else self.close_phase()
 
     def close_phase(self) -> Outgoing:
         """End the current phase: who has not answered is left out; returns what is to be sent, as (index, bytes).
@@ -179,8 +187,8 @@ class ServerRound:
         if self.state not in SERVER_COLLECTS:
             raise LocalProtocolError(f"no phase is open in state {self.state}", remedy="start a new round")
         step = Step(self.state.value)
-        for party in sorted(self._waiting):
-            self.dropped.setdefault(party, step)
+        for party in sorted(self._got.waiting):
+            self._got.dropped.setdefault(party, step)
         close = {
             ServerState.ADVERTISE: self._close_advertise,
             ServerState.SHARE_KEYS: self._close_share_keys,
@@ -188,21 +196,21 @@ class ServerRound:
             ServerState.CONSISTENCY: self._close_consistency,
             ServerState.UNMASK: self._close_unmask,
         }[self.state]
-        answered = frozenset(self._answered)
+        answered = frozenset(self._got.answered)
         try:
             outgoing = close(answered, step)
         except RoundAbortedError:
             self.abort()
             raise
         self.state = NEXT[self.context.server][self.state]
-        self._waiting = {party for party, _ in outgoing}
-        self._answered = set()
+        self._got.waiting = {party for party, _ in outgoing}
+        self._got.answered = set()
         return outgoing
 
     def abort(self) -> None:
         """End the round without a sum and forget what it collected."""
         self.state = ServerState.ABORTED
-        self._forget()
+        self._got.forget()
 
     def result(self) -> RingSum:
         """The sum, once the round is done.
@@ -216,7 +224,7 @@ class ServerRound:
                 phase=self.state.value,
                 remedy="deliver messages until the server is done",
             )
-        return RingSum(self._total, self._survivors, dict(self.dropped))
+        return RingSum(self._got.total, self._got.survivors, dict(self._got.dropped))
 
     # What each message must satisfy. A handler says whether its party has now answered the phase in full.
 
@@ -225,42 +233,42 @@ class ServerRound:
         verify_key = self._verify_keys[party] if self._verify_keys is not None else None
         check_entry(self._ctx0, entry, verify_key=verify_key, name=name)
         published = {entry.mask_key, entry.share_key}
-        if self._published & published:
+        if self._got.published & published:
             raise RemoteProtocolError(
                 f"{name} advertised a key that another party advertised",
                 phase=Step.ADVERTISE,
                 suspects=(name,),
                 remedy="drop the party",
             )
-        self._published |= published
-        self._entries[party] = entry
+        self._got.published |= published
+        self._got.entries[party] = entry
         return True
 
     def _on_shares(self, party: int, name: str, body: bytes) -> bool:
         message = self._decode(Shares, Kind.SHARES, body, name)
-        check_shares(message, party=party, name=name, neighbours=self._graph.of(party))
-        self._messages[party] = message
+        check_shares(message, party=party, name=name, neighbours=self._got.graph.of(party))
+        self._got.messages[party] = message
         return True
 
     def _on_masked_input(self, party: int, name: str, body: bytes) -> bool:
         message = self._decode(MaskedInput, Kind.MASKED_INPUT, body, name)
-        arriving = self._arriving.get(party)
+        arriving = self._got.arriving.get(party)
         if arriving is None:
-            arriving = Arriving(self.context, name, self._graph.of(party) & self._dealt.keys())
+            arriving = Arriving(self.context, name, self._got.graph.of(party) & self._got.dealt.keys())
         arriving.add(message)
-        self._arriving[party] = arriving
+        self._got.arriving[party] = arriving
         if not arriving.complete:
             return False
-        Ring(self.context.ring_bits).add_into(self._total, arriving.vector)
-        self._reported[party] = arriving.neighbours
-        del self._arriving[party]
+        Ring(self.context.ring_bits).add_into(self._got.total, arriving.vector)
+        self._got.reported[party] = arriving.neighbours
+        del self._got.arriving[party]
         return True
 
     def _on_consistency(self, party: int, name: str, body: bytes) -> bool:
         message = self._decode(Consistency, Kind.CONSISTENCY, body, name)
         keys = self._verify_keys
         try:
-            verify(keys[party] if keys else b"", message.signature, survivors_data(self._ctx, self._survivors))
+            verify(keys[party] if keys else b"", message.signature, survivors_data(self._ctx, self._got.survivors))
         except CryptoError as error:
             raise RemoteProtocolError(
                 f"the signature of {name} is not of the survivor set",
@@ -268,22 +276,22 @@ class ServerRound:
                 suspects=(name,),
                 remedy="go on without it",
             ) from error
-        self._signatures[party] = message.signature
+        self._got.signatures[party] = message.signature
         return True
 
     def _on_unmask_shares(self, party: int, name: str, body: bytes) -> bool:
         message = self._decode(UnmaskShares, Kind.UNMASK_SHARES, body, name)
-        self._answers[party] = check_answer(
+        self._got.answers[party] = check_answer(
             self._ctx,
             party,
             message,
-            neighbours=self._reported[party],
-            survivors=self._survivors,
-            dealt=self._dealt,
+            neighbours=self._got.reported[party],
+            survivors=self._got.survivors,
+            dealt=self._got.dealt,
             name=name,
         )
         if message.next_keys and self.context.prefetch:
-            self.prefetched[party] = message.next_keys
+            self._got.prefetched[party] = message.next_keys
         return True
 
     # What closing each phase leads to.
@@ -294,28 +302,31 @@ class ServerRound:
             self.context = fit(self.context, len(answered))
         except RemoteProtocolError as error:
             raise RoundAbortedError(error.reason, phase=step, remedy=error.remedy) from error
-        self._graph = draw(self.context, answered, self._random)
-        root, part = publish(self.context, self._entries, self._graph)
-        self._ctx = bind(self.context, root)
+        self._got.graph = draw(self.context, answered, self._random)
+        self._got.root, part = publish(self.context, self._got.entries, self._got.graph)
+        self._ctx = bind(self.context, self._got.root)
+        self._fix(step, self._got.graph.order)
         if self.context.graph is Graph.COMPLETE:
             return self._send_all(answered, Kind.ROSTER, part(min(answered)), self._ctx0)
         return self._send(answered, Kind.ROSTER, part, self._ctx0)
 
     def _close_share_keys(self, answered: frozenset[int], step: Step) -> Outgoing:
         self._need(answered, self.context.quorum, step)
-        self._dealt = {party: Dealt.of(self._messages[party]) for party in answered}
+        self._fix(step, sorted(answered))
+        self._got.dealt = {party: Dealt.of(self._got.messages[party]) for party in answered}
         inbox: dict[int, list[SealedShares]] = {party: [] for party in answered}
         for source in sorted(answered):
-            for item in self._messages[source].sealed:
+            for item in self._got.messages[source].sealed:
                 if item.party in inbox:
                     inbox[item.party].append(SealedShares(source, item.ciphertext, item.share_digests))
-        self._messages.clear()
+        self._got.messages.clear()
         return self._send(answered, Kind.CIPHERTEXTS, lambda party: Ciphertexts(inbox[party]), self._ctx)
 
     def _close_masked_input(self, answered: frozenset[int], step: Step) -> Outgoing:
-        self._arriving.clear()
+        self._got.arriving.clear()
         self._need(answered, self.context.quorum, step)
-        self._survivors = answered
+        self._got.survivors = answered
+        self._fix(step, sorted(answered))
         members = bitmap.pack(answered, self.context.parties)
         if self.context.active:
             return self._send_all(answered, Kind.SURVIVORS, Survivors(members), self._ctx)
@@ -324,8 +335,8 @@ class ServerRound:
     def _close_consistency(self, answered: frozenset[int], step: Step) -> Outgoing:
         # t signatures convince the parties, but the secrets of those who answer are held by the others: t + 1 are needed to open.
         self._need(answered, self.context.threshold + 1, step)
-        members = bitmap.pack(self._survivors, self.context.parties)
-        signatures = [SurvivorSignature(party, self._signatures[party]) for party in sorted(answered)]
+        members = bitmap.pack(self._got.survivors, self.context.parties)
+        signatures = [SurvivorSignature(party, self._got.signatures[party]) for party in sorted(answered)]
         return self._send_all(answered, Kind.UNMASK, Unmask(members, signatures), self._ctx)
 
     def _close_unmask(self, answered: frozenset[int], step: Step) -> Outgoing:
@@ -333,22 +344,48 @@ class ServerRound:
         remove_masks(
             self.context,
             self._ctx,
-            self._total,
-            reported=self._reported,
-            entries=self._entries,
-            dealt=self._dealt,
-            answers=self._answers,
+            self._got.total,
+            reported=self._got.reported,
+            entries=self._got.entries,
+            dealt=self._got.dealt,
+            answers=self._got.answers,
             names=self._names,
         )
-        total, survivors = self._total, self._survivors
-        self._forget()
-        self._total, self._survivors = total, survivors
+        total, survivors = self._got.total, self._got.survivors
+        self._got.forget()
+        self._got.total, self._got.survivors = total, survivors
         return []
+
+    def _fix(self, step: Step, parties: Iterable[int]) -> None:
+        """Commit to what a step was closed with, before anybody is told: told otherwise after a rollback, parties would open too much."""
+        if self._agree is None:
+            return
+        try:
+            self._agree(step, digest("closed", step.value, self._ctx, b"".join(map(u32, parties))))
+        except SecretMisuseError as error:
+            raise RoundAbortedError(error.message, phase=step, suspects=(SERVER,), remedy=error.remedy) from error
+
+    def save(self) -> SavedServerRound:
+        """Where the server stands: for an encrypted snapshot."""
+        return SavedServerRound(self.state.value, self.context.threshold, self._got.save(self.context))
+
+    def resume(self, saved: SavedServerRound) -> None:
+        """Stand where `save` was called; on a new object of the same session, round and model.
+
+        Raises:
+            LocalProtocolError: this round has begun.
+        """
+        if self.state is not ServerState.START:
+            raise LocalProtocolError("the round has begun", remedy="resume on a new object")
+        self.context = dataclasses.replace(self.context, threshold=saved.threshold)
+        self._got = Collected.restore(saved.collected, self.context)
+        self._ctx = bind(self.context, saved.collected.root) if saved.collected.root else b""
+        self.state = ServerState(saved.state)
 
     def _need(self, present: frozenset[int], needed: int, step: Step) -> None:
         if len(present) >= needed:
             return
-        missing = [self._names[party] for party in sorted(self.dropped)]
+        missing = [self._names[party] for party in sorted(self._got.dropped)]
         raise BelowThresholdError(
             f"{len(present)} parties completed {step}, {needed} are needed; missing since: {', '.join(missing) or 'nobody'}",
             phase=step,
@@ -375,11 +412,3 @@ class ServerRound:
     def _decode(self, struct: type[MessageT], kind: Kind, body: bytes, name: str) -> MessageT:
         limit = body_limit(kind, self.context.parties)
         return codec.decode(struct, body, limit=limit, phase=STEP_OF[kind], suspect=name)
-
-    def _forget(self) -> None:
-        self._messages.clear()
-        self._arriving.clear()
-        self._answers.clear()
-        self._signatures.clear()
-        self._total = Ring(self.context.ring_bits).zeros(0)
-        self._survivors = frozenset()

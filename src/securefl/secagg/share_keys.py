@@ -24,6 +24,11 @@ class Dealer(Redacted):
         self.mask = mask
         self.incoming = dict(incoming)
 
+    @property
+    def wiped(self) -> bool:
+        """Whether its secrets were used up, by masking or by the end of the round."""
+        return not self.incoming
+
     def wipe(self) -> None:
         """Forget everything."""
         self.seed.wipe()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from securefl.crypto.digest import equal
+from securefl.crypto.digest import equal, sha256
 from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.signing import SigningKey
@@ -25,6 +26,17 @@ from securefl.policy import ClientPolicy
 from securefl.secagg.client import ClientRound
 from securefl.secagg.context import pre_context_of
 from securefl.secagg.states import ClientState
+from securefl.session.snapshot import (
+    SavedClient,
+    SavedRound,
+    check_not_left,
+    check_roster,
+    mark,
+    needed,
+    seal,
+    unseal,
+)
+from securefl.session.used_file import UsedFile
 from securefl.types import SERVER, RoundContext, Step, Tree
 from securefl.wire import codec
 from securefl.wire.envelope import SERVER_INDEX, Envelope, body_limit, check_seal, parse
@@ -58,6 +70,8 @@ class SecAggClient(Redacted):
         roster: from this party's own disk.
         policy: this party's floors; without them it takes part in nothing.
         identity: its signing key; needed under an active server.
+        used: the record of what left this party, outside snapshots; needed to `save`. With it a message that the server repeats is
+            answered with the same bytes again, which are kept until the next.
         random: the source of keys, masks and rounding.
 
     Raises:
@@ -71,6 +85,7 @@ class SecAggClient(Redacted):
         roster: Roster,
         policy: ClientPolicy,
         identity: SigningKey | None = None,
+        used: UsedFile | None = None,
         random: RandomSource = OS,
     ) -> None:
         if not isinstance(policy, ClientPolicy):
@@ -88,13 +103,16 @@ class SecAggClient(Redacted):
         self._roster = roster
         self._policy = policy
         self._identity = identity
+        self._used = used
         self._random = random
         self._plan: Plan | None = None
         self._round: ClientRound | None = None
         self._next: ClientRound | None = None
         self._submission: _Submission | None = None
         self._latest: dict[bytes, int] = {}
-        self.rounds_joined = 0
+        self._asked = b""
+        self._answers: list[bytes] = []
+        self._joined = 0
         self.saturated = 0
 
     @property
@@ -106,6 +124,11 @@ class SecAggClient(Redacted):
     def state(self) -> ClientState:
         """Where this party stands in its round."""
         return self._round.state if self._round else ClientState.START
+
+    @property
+    def rounds_joined(self) -> int:
+        """Rounds that this party sent keys for: since it was made, or since its used-file was."""
+        return self._joined if self._used is None else self._used.rounds()
 
     def submit(
         self, update: Tree, *, weight: int = 1, metrics: Mapping[str, float] | None = None, model: Tree | None = None
@@ -138,9 +161,29 @@ class SecAggClient(Redacted):
             RoundAbortedError: the round cannot go on for this party.
             LocalProtocolError: the update is due and was not submitted; submit it and hand in the same message again.
         """
+        return list(self.stream(data))
+
+    def stream(self, data: bytes) -> Iterator[bytes]:
+        """As `receive`, but the messages of a masked vector are made one by one while they are taken: it never exists as a whole.
+
+        Take them all: who stops in between has left the round.
+        """
+        if self._used is None:
+            return self._stream(data)
+        if self._asked and equal(sha256(data), self._asked):
+            return iter(self._answers)
+        return self._remembered(data)
+
+    def _remembered(self, data: bytes) -> Iterator[bytes]:
+        """Answer and keep the answer: a server that lost it may ask again, and gets the same bytes."""
+        answers = list(self._stream(data))
+        self._asked, self._answers = sha256(data), answers
+        return iter(answers)
+
+    def _stream(self, data: bytes) -> Iterator[bytes]:
         envelope = parse(data, parties=len(self._roster))
         if envelope.kind is Kind.INVITE:
-            return self._on_invite(envelope)
+            return iter(self._on_invite(envelope))
         if envelope.kind is Kind.ROSTER and self._next is not None and _is_for(self._next, envelope):
             self._enter_prefetched(self._next)
         if self._round is None:
@@ -154,9 +197,7 @@ class SecAggClient(Redacted):
                 remedy="call submit(update), then hand in this message again",
             )
         answers = self._round.receive(envelope)
-        if self._round.state is ClientState.READY:
-            answers += self._mask(self._round)
-        return answers
+        return self._mask(self._round) if self._round.state is ClientState.READY else iter(answers)
 
     def _on_invite(self, envelope: Envelope) -> list[bytes]:
         message = codec.decode(
@@ -183,7 +224,7 @@ class SecAggClient(Redacted):
                 suspects=(SERVER,),
                 remedy="ignore it",
             )
-        self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)
+        self._policy.check(plan, self._roster, rounds_before=self._rounds_before(context))
         following = self._new_round(context)
         self._enter(following)
         self._plan = plan
@@ -198,8 +239,17 @@ class SecAggClient(Redacted):
             verify_keys=self._roster.verify_keys,
             admit=self._admit,
             next_keys=self._prefetch,
+            spend=self._spender(context),
             random=self._random,
         )
+
+    def _spender(self, context: RoundContext) -> Callable[[Step, bytes], None] | None:
+        return None if self._used is None else functools.partial(self._used.spend, context.session, context.round)
+
+    def _rounds_before(self, context: RoundContext) -> int:
+        """Rounds joined before this one; keys that were sent ahead for it have been counted."""
+        ahead = self._used is not None and self._next is not None and _same_round(self._next.context, context)
+        return self.rounds_joined - ahead
 
     def _enter(self, following: ClientRound) -> None:
         """Leave the round that was, and be in this one from here on."""
@@ -211,7 +261,7 @@ class SecAggClient(Redacted):
         self._latest[context.session] = context.round
         if len(self._latest) > _SESSIONS_REMEMBERED:
             del self._latest[next(iter(self._latest))]
-        self.rounds_joined += 1
+        self._joined += 1
         if self._next is not None and self._next is not following:
             self._next.abort()
         self._round, self._next = following, None
@@ -234,7 +284,7 @@ class SecAggClient(Redacted):
         plan = self._plan
         if plan is None:
             raise LocalProtocolError("keys were sent ahead without a plan", remedy="start a new client")
-        self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)
+        self._policy.check(plan, self._roster, rounds_before=self._rounds_before(following.context))
         self._enter(following)
 
     def _plan_of(self, message: Invite) -> Plan:
@@ -261,21 +311,24 @@ class SecAggClient(Redacted):
     def _admit(self, _context: RoundContext, attending: int) -> None:
         self._policy.check_attendance(attending)
 
-    def _mask(self, current: ClientRound) -> list[bytes]:
+    def _mask(self, current: ClientRound) -> Iterator[bytes]:
         submission, plan = self._submission, self._plan
         self._submission = None
         try:
             if submission is None or plan is None:
                 raise LocalProtocolError("there is nothing to mask", remedy="call submit(update) before")
             self._check_model(plan, current, submission)
-            encoded = encode_update(
-                plan, submission.update, weight=submission.weight, metrics=submission.metrics, random=self._random
-            )
-            self.saturated = encoded.saturated
-            return list(current.mask(encoded.vector))
+            return self._masked(plan, current, submission)
         except BaseException:
             current.abort()
             raise
+
+    def _masked(self, plan: Plan, current: ClientRound, submission: _Submission) -> Iterator[bytes]:
+        encoded = encode_update(
+            plan, submission.update, weight=submission.weight, metrics=submission.metrics, random=self._random
+        )
+        self.saturated = encoded.saturated
+        return current.mask(encoded.vector)
 
     def _check_model(self, plan: Plan, current: ClientRound, submission: _Submission) -> None:
         trained = plan.model_digest(submission.model)
@@ -292,6 +345,75 @@ class SecAggClient(Redacted):
             )
         raise RemoteProtocolError(reason, phase=Step.MASKED_INPUT, suspects=(SERVER,), remedy=remedy)
 
+    def save(self, password: str | bytes) -> bytes:
+        """Where this party stands, sealed under a password; between any two messages. The update is not in it: submit it again.
+
+        Raises:
+            LocalProtocolError: this party has no used-file.
+        """
+        used = needed(self._used)
+        saved = SavedClient(
+            version=1,
+            used=mark(used),
+            party=self.party,
+            roster_digest=self._roster.digest(),
+            plan=self._plan.to_bytes() if self._plan is not None else b"",
+            latest=list(self._latest.items()),
+            current=_saved(self._round),
+            following=_saved(self._next),
+            asked=self._asked,
+            answers=self._answers,
+        )
+        return seal(saved, password, self._random)
+
+    @classmethod
+    def restore(
+        cls,
+        snapshot: bytes,
+        password: str | bytes,
+        *,
+        roster: Roster,
+        policy: ClientPolicy,
+        used: UsedFile,
+        identity: SigningKey | None = None,
+        random: RandomSource = OS,
+    ) -> SecAggClient:
+        """The party as it was when `save` was called; what it sent since, it will not send again.
+
+        Args:
+            snapshot: what `save` returned.
+            password: its password.
+            roster: as for a new client.
+            policy: as for a new client; it is asked again.
+            used: the used-file that the party had, opened with `UsedFile.open`.
+            identity: as for a new client.
+            random: as for a new client.
+
+        Raises:
+            CryptoError: a wrong password, or no party's snapshot.
+            SecretMisuseError: another used-file, one that was rolled back, or a snapshot of a round that this party has left since.
+            ConfigError: another roster.
+            PolicyRefusedError: the policy no longer allows the plan.
+        """
+        saved = unseal(SavedClient, snapshot, password, used)
+        check_roster(saved, roster.digest())
+        client = cls(saved.party, roster=roster, policy=policy, identity=identity, used=used, random=random)
+        client._latest = dict(saved.latest)
+        client._asked, client._answers = saved.asked, saved.answers
+        if saved.plan:
+            client._plan = Plan.from_bytes(saved.plan)
+            policy.check(client._plan, roster)
+        check_not_left(saved, used)
+        client._round, client._next = client._resumed(saved.current), client._resumed(saved.following)
+        return client
+
+    def _resumed(self, saved: SavedRound | None) -> ClientRound | None:
+        if saved is None or self._plan is None:
+            return None
+        current = self._new_round(self._plan.for_round(saved.session, saved.number, roster=self._roster))
+        current.resume(saved.saved)
+        return current
+
     def _leave_round(self) -> None:
         if self._round is None:
             return
@@ -303,3 +425,11 @@ class SecAggClient(Redacted):
 
 def _is_for(current: ClientRound, envelope: Envelope) -> bool:
     return (envelope.session, envelope.round) == (current.context.session, current.context.round)
+
+
+def _same_round(one: RoundContext, other: RoundContext) -> bool:
+    return (one.session, one.round) == (other.session, other.round)
+
+
+def _saved(current: ClientRound | None) -> SavedRound | None:
+    return SavedRound(current.context.session, current.context.round, current.save()) if current is not None else None

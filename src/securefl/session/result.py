@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from securefl.errors import SecureFLError
 from securefl.plan import Plan
 from securefl.session.disclosure import disclosures
@@ -20,6 +23,7 @@ class RoundResult:
         mean: weighted mean of the survivors' updates, rounded to the template's dtypes; `sum / weight_sum` is within the encoding's
             `error_bound` of the exact mean, and this rounding comes on top.
         sum: weighted sum of the survivors' updates; float64 for float leaves, int64 for integer ones.
+        integers: the same sum on the encoding's grid, with weight and metrics behind the values, as int64.
         weight_sum: sum of the survivors' weights.
         metrics: weighted mean of each metric of the plan.
         survivors: the parties whose vectors are in the sum.
@@ -34,6 +38,7 @@ class RoundResult:
     plan: Plan
     mean: Tree
     sum: Tree
+    integers: npt.NDArray[np.int64] = dataclasses.field(repr=False)
     weight_sum: int
     metrics: Mapping[str, float]
     survivors: tuple[str, ...]

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 
 from securefl.crypto.random import OS, RandomSource
 from securefl.errors import ConfigError, LocalProtocolError, RemoteProtocolError, RoundAbortedError
-from securefl.pipeline import decode_sum
+from securefl.pipeline import decode_sum, integer_sum
 from securefl.plan import Plan, Roster
+from securefl.plan.plan import NO_MODEL
 from securefl.secagg.context import pre_context
 from securefl.secagg.server import Outgoing, ServerRound
 from securefl.secagg.states import STEP_OF, ServerState
 from securefl.session.result import RoundResult
+from securefl.session.snapshot import SavedMail, SavedServer, SavedTraffic, check_roster, mark, needed, unseal
+from securefl.session.snapshot import seal as seal_snapshot
+from securefl.session.used_file import UsedFile
 from securefl.types import Step, Tree
 from securefl.wire.envelope import SERVER_INDEX, parse, seal
 from securefl.wire.messages import Invite, Kind
@@ -32,13 +36,14 @@ class SecAggServer:
     Args:
         plan: the agreement.
         roster: the parties, in order; with identity keys under an active plan.
-        random: the source of the session's name.
+        used: the record of what was decided, outside snapshots; needed to `save`.
+        random: the source of the session's name, and of the order of parties on a k-regular graph.
 
     Raises:
         ConfigError: plan and roster do not fit each other.
     """
 
-    def __init__(self, plan: Plan, *, roster: Roster, random: RandomSource = OS) -> None:
+    def __init__(self, plan: Plan, *, roster: Roster, used: UsedFile | None = None, random: RandomSource = OS) -> None:
         if plan.parties != len(roster):
             raise ConfigError(
                 f"the plan is for {plan.parties} parties, the roster has {len(roster)}",
@@ -53,7 +58,11 @@ class SecAggServer:
         self.session = random.token(16)
         self._roster = roster
         self._round: ServerRound | None = None
+        self._used = used
+        self._random = random
         self._number = 0
+        self._model_digest = NO_MODEL
+        self._outbox: list[tuple[int, bytes]] = []
         self._traffic: dict[Step, tuple[int, int]] = {}
 
     @property
@@ -93,12 +102,11 @@ class SecAggServer:
         if self._round is not None and not self.done:
             self._round.abort()
         self._number += 1
-        context = self.plan.for_round(
-            self.session, self._number, roster=self._roster, model_digest=self.plan.model_digest(model)
-        )
+        self._model_digest = self.plan.model_digest(model)
         prefetched = self._round.prefetched if self._round is not None else {}
-        self._round = ServerRound(context, names=self._roster.names, verify_keys=self._roster.verify_keys)
+        self._round = self._new_round()
         self._round.start()
+        context = self._round.context
         self._traffic = dict.fromkeys(Step, (0, 0))
         if not context.active:
             del self._traffic[Step.CONSISTENCY]
@@ -112,6 +120,19 @@ class SecAggServer:
         )
         key_lists = self._use_prefetched(self._round, prefetched)
         return self._sent(key_lists or [(party, invite) for party in sorted(self._round.waiting_for)])
+
+    def _new_round(self) -> ServerRound:
+        context = self.plan.for_round(self.session, self._number, roster=self._roster, model_digest=self._model_digest)
+        return ServerRound(
+            context,
+            names=self._roster.names,
+            verify_keys=self._roster.verify_keys,
+            agree=self._agree if self._used is not None else None,
+            random=self._random,
+        )
+
+    def _agree(self, step: Step, what: bytes) -> None:
+        needed(self._used).agree(self.session, self._number, step, what)
 
     def _use_prefetched(self, current: ServerRound, prefetched: Mapping[int, bytes]) -> Outgoing:
         """Take the keys that came with the last round's answers; whose keys are refused is invited like a newcomer."""
@@ -181,17 +202,78 @@ class SecAggServer:
             raise LocalProtocolError("no round was started", remedy="call start_round()")
         ring_sum = self._round.result()
         names = self._roster.names
-        decoded = decode_sum(self.plan, ring_sum.total, len(ring_sum.survivors))
+        integers = integer_sum(self.plan, ring_sum.total, len(ring_sum.survivors))
+        decoded = decode_sum(self.plan, integers, len(ring_sum.survivors))
         return RoundResult(
             plan=self.plan,
             mean=decoded.mean,
             sum=decoded.total,
+            integers=integers,
             weight_sum=decoded.weight_sum,
             metrics=decoded.metrics,
             survivors=tuple(names[party] for party in sorted(ring_sum.survivors)),
             dropped={names[party]: step for party, step in sorted(ring_sum.dropped.items())},
             bytes_by_step=dict(self._traffic),
         )
+
+    def save(self, password: str | bytes) -> bytes:
+        """Where the server stands, sealed under a password; between any two messages.
+
+        Raises:
+            LocalProtocolError: this server has no used-file.
+        """
+        used = needed(self._used)
+        saved = SavedServer(
+            version=1,
+            used=mark(used),
+            roster_digest=self._roster.digest(),
+            plan=self.plan.to_bytes(),
+            session=self.session,
+            number=self._number,
+            model_digest=self._model_digest,
+            traffic=[SavedTraffic(step.value, up, down) for step, (up, down) in self._traffic.items()],
+            current=self._round.save() if self._round is not None else None,
+            outbox=[SavedMail(party, data) for party, data in self._outbox],
+        )
+        return seal_snapshot(saved, password, self._random)
+
+    @classmethod
+    def restore(
+        cls, snapshot: bytes, password: str | bytes, *, roster: Roster, used: UsedFile, random: RandomSource = OS
+    ) -> SecAggServer:
+        """The server as it was when `save` was called; then `resend()`, for messages may have been lost with it.
+
+        Args:
+            snapshot: what `save` returned.
+            password: its password.
+            roster: the parties.
+            used: the used-file that the server had, opened with `UsedFile.open`.
+            random: as for a new server.
+
+        Raises:
+            CryptoError: a wrong password, or no server's snapshot.
+            SecretMisuseError: another used-file, or one that was rolled back.
+            ConfigError: another roster.
+        """
+        saved = unseal(SavedServer, snapshot, password, used)
+        check_roster(saved, roster.digest())
+        server = cls(Plan.from_bytes(saved.plan), roster=roster, used=used, random=random)
+        server.session = saved.session
+        server._number = saved.number
+        server._model_digest = saved.model_digest
+        server._traffic = {Step(item.step): (item.up, item.down) for item in saved.traffic}
+        server._outbox = [(item.party, item.data) for item in saved.outbox]
+        if saved.current is not None:
+            server._round = server._new_round()
+            server._round.resume(saved.current)
+        return server
+
+    def resend(self) -> list[tuple[str, bytes]]:
+        """The last messages again, the same bytes, for those whose answer is still missing."""
+        if self._round is None or self.done:
+            return []
+        waiting = self._round.waiting_for
+        return [(self._roster.names[party], data) for party, data in self._outbox if party in waiting]
 
     def _open_round(self) -> ServerRound:
         if self._round is None or self.done:
@@ -200,6 +282,8 @@ class SecAggServer:
 
     def _sent(self, outgoing: Outgoing) -> list[tuple[str, bytes]]:
         # The round has moved on by now: what goes out asks for the step that is being collected.
+        if outgoing:
+            self._outbox = outgoing
         if outgoing and self.step is not None:
             up, down = self._traffic[self.step]
             self._traffic[self.step] = (up, down + sum(len(data) for _, data in outgoing))

@@ -18,7 +18,7 @@ MAX_PATH: Final = 16
 MAX_LABELS: Final = 64
 MAX_ADVERTISE: Final = 512
 """More than the bytes of an Advertise message with its envelope."""
-CHUNK_VALUES: Final = 1 << 20
+CHUNK_VALUES: Final = 1 << 18
 """Values of the masked vector in one MaskedInput message; the last one holds the rest."""
 
 Bytes16: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
