@@ -116,6 +116,16 @@ class ClientRound(Redacted):
         return self._kept.keys.attending if self._kept.keys else 0
 
     @property
+    def neighbours(self) -> frozenset[int]:
+        """A_u, the parties whose shares this one holds or held; empty before they arrived."""
+        return self._kept.holder.neighbours if self._kept.holder else frozenset()
+
+    @property
+    def survivors(self) -> frozenset[int]:
+        """U3 as this party was told; empty before."""
+        return self._kept.told or self._kept.signed or frozenset()
+
+    @property
     def model_digest(self) -> bytes:
         """The digest of the model that the server says this round starts from; known once the key list is."""
         return self.context.model_digest
@@ -291,6 +301,7 @@ class ClientRound(Redacted):
             signed=self._kept.signed,
             verify_keys=self._verify_keys,
         )
+        self._kept.told = survivors
         # Before the shares are given out: a party that cannot make its next keys has still answered nothing.
         next_keys = self._next_keys() if self._next_keys else b""
         self._record(Step.UNMASK)

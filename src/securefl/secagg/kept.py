@@ -81,6 +81,7 @@ class Kept(Redacted):
         dealer: from R1, its own secrets.
         holder: from R2, the shares of others.
         signed: from R3, the survivor set that it signed.
+        told: from R4, the survivor set that it opened.
     """
 
     advertised: Advertised | None = None
@@ -88,6 +89,7 @@ class Kept(Redacted):
     dealer: Dealer | None = None
     holder: Holder | None = None
     signed: frozenset[int] | None = None
+    told: frozenset[int] | None = None
 
     def wipe(self) -> None:
         """Forget every secret; the key list, which is public, and the set that was signed stay."""

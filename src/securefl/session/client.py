@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from securefl.crypto.digest import equal, sha256
@@ -14,18 +14,19 @@ from securefl.crypto.signing import SigningKey
 from securefl.errors import (
     ConfigError,
     LocalProtocolError,
-    MalformedMessageError,
     PolicyRefusedError,
     RemoteProtocolError,
     SecureFLError,
 )
 from securefl.pipeline import check_update, encode_update
 from securefl.plan import Plan, Roster
-from securefl.plan.plan import NO_MODEL
 from securefl.policy import ClientPolicy
 from securefl.secagg.client import ClientRound
-from securefl.secagg.context import pre_context_of
 from securefl.secagg.states import ClientState
+from securefl.session.diary import Diary
+from securefl.session.invitation import plan_in
+from securefl.session.receipt import Answered
+from securefl.session.receipt_book import ReceiptBook
 from securefl.session.snapshot import (
     SavedClient,
     SavedRound,
@@ -36,23 +37,14 @@ from securefl.session.snapshot import (
     seal,
     unseal,
 )
+from securefl.session.submission import Submission
 from securefl.session.used_file import UsedFile
 from securefl.types import SERVER, RoundContext, Step, Tree
-from securefl.wire import codec
-from securefl.wire.envelope import SERVER_INDEX, Envelope, body_limit, check_seal, parse
-from securefl.wire.messages import Invite, Kind
+from securefl.wire.envelope import Envelope, parse
+from securefl.wire.messages import Kind
 
 _SESSIONS_REMEMBERED: Final = 256
 """Sessions whose last round is remembered, so that an invitation is not taken twice; keys are fresh in any case."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class _Submission:
-    update: Tree
-    weight: int
-    metrics: Mapping[str, float]
-    model: Tree
-    meant_for: ClientRound | None
 
 
 class SecAggClient(Redacted):
@@ -72,6 +64,7 @@ class SecAggClient(Redacted):
         identity: its signing key; needed under an active server.
         used: the record of what left this party, outside snapshots; needed to `save`. With it a message that the server repeats is
             answered with the same bytes again, which are kept until the next.
+        receipts: where this party keeps its signed account of each round; None keeps none.
         random: the source of keys, masks and rounding.
 
     Raises:
@@ -86,6 +79,7 @@ class SecAggClient(Redacted):
         policy: ClientPolicy,
         identity: SigningKey | None = None,
         used: UsedFile | None = None,
+        receipts: ReceiptBook | None = None,
         random: RandomSource = OS,
     ) -> None:
         if not isinstance(policy, ClientPolicy):
@@ -108,8 +102,10 @@ class SecAggClient(Redacted):
         self._plan: Plan | None = None
         self._round: ClientRound | None = None
         self._next: ClientRound | None = None
-        self._submission: _Submission | None = None
+        self._submission: Submission | None = None
         self._latest: dict[bytes, int] = {}
+        self._receipts = receipts
+        self._diary = self._new_diary()
         self._asked = b""
         self._answers: list[bytes] = []
         self._joined = 0
@@ -149,7 +145,7 @@ class SecAggClient(Redacted):
         if self._plan is not None:
             check_update(self._plan, update, weight=weight, metrics=metrics)
         meant_for = self._round if self.state in {ClientState.ADVERTISED, ClientState.SHARED} else None
-        self._submission = _Submission(update, weight, dict(metrics or {}), model, meant_for)
+        self._submission = Submission(update, weight, dict(metrics or {}), model, meant_for)
 
     def receive(self, data: bytes) -> list[bytes]:
         """Take one message of the server; returns what is to be sent to it, in order.
@@ -166,21 +162,33 @@ class SecAggClient(Redacted):
     def stream(self, data: bytes) -> Iterator[bytes]:
         """As `receive`, but the messages of a masked vector are made one by one while they are taken: it never exists as a whole.
 
-        Take them all: who stops in between has left the round.
+        Take them all: who stops in between has left the round. With a used-file they are made at once, to be kept.
         """
         if self._used is None:
-            return self._stream(data)
-        if self._asked and equal(sha256(data), self._asked):
-            return iter(self._answers)
-        return self._remembered(data)
+            return self._noted(data)
+        # A server that lost the answer may ask again, and gets the same bytes; to any other question there is no second answer.
+        if not (self._asked and equal(sha256(data), self._asked)):
+            answers = list(self._noted(data))
+            self._asked, self._answers = sha256(data), answers
+        return iter(self._answers)
 
-    def _remembered(self, data: bytes) -> Iterator[bytes]:
-        """Answer and keep the answer: a server that lost it may ask again, and gets the same bytes."""
-        answers = list(self._stream(data))
-        self._asked, self._answers = sha256(data), answers
-        return iter(answers)
+    def _noted(self, data: bytes) -> Iterator[bytes]:
+        try:
+            answers = self._answer(data)
+            current = self._round
+            if current is None:
+                return answers
+            noted = self._diary.note(current, answers)
+            if current.state is ClientState.DONE:
+                noted = iter(list(noted))
+                self._diary.close(current)
+        except SecureFLError as error:
+            if self._round is not None and self._round.state is ClientState.ABORTED:
+                self._diary.close(self._round, error)
+            raise
+        return noted
 
-    def _stream(self, data: bytes) -> Iterator[bytes]:
+    def _answer(self, data: bytes) -> Iterator[bytes]:
         envelope = parse(data, parties=len(self._roster))
         if envelope.kind is Kind.INVITE:
             return iter(self._on_invite(envelope))
@@ -200,22 +208,7 @@ class SecAggClient(Redacted):
         return self._mask(self._round) if self._round.state is ClientState.READY else iter(answers)
 
     def _on_invite(self, envelope: Envelope) -> list[bytes]:
-        message = codec.decode(
-            Invite, envelope.body, limit=body_limit(Kind.INVITE, len(self._roster)), phase="invite", suspect=SERVER
-        )
-        if envelope.sender != SERVER_INDEX:
-            raise RemoteProtocolError("an invitation bears a party's index", phase="invite", remedy="ignore it")
-        if not equal(message.roster_digest, self._roster.digest()):
-            raise RemoteProtocolError(
-                f"the server's roster is not this party's ({self._roster.fingerprint})",
-                phase="invite",
-                suspects=(SERVER,),
-                remedy="compare fingerprints with the roster's owner; the roster on this party's disk decides",
-            )
-        # Before the plan is looked at: bytes damaged on the way are no fault of the server's.
-        binding = pre_context_of(envelope.session, envelope.round, self._roster.digest())
-        check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)
-        plan = self._plan_of(message)
+        plan = plan_in(envelope, self._roster)
         context = plan.for_round(envelope.session, envelope.round, roster=self._roster)
         if envelope.round <= self._latest.get(envelope.session, -1):
             raise RemoteProtocolError(
@@ -224,8 +217,12 @@ class SecAggClient(Redacted):
                 suspects=(SERVER,),
                 remedy="ignore it",
             )
-        self._policy.check(plan, self._roster, rounds_before=self._rounds_before(context))
         following = self._new_round(context)
+        try:
+            self._policy.check(plan, self._roster, rounds_before=self._rounds_before(context))
+        except PolicyRefusedError as refusal:
+            self._new_diary().close(following, refusal)
+            raise
         self._enter(following)
         self._plan = plan
         return [following.advertise()]
@@ -265,6 +262,12 @@ class SecAggClient(Redacted):
         if self._next is not None and self._next is not following:
             self._next.abort()
         self._round, self._next = following, None
+        self._diary = self._new_diary()
+
+    def _new_diary(self, noted: Iterable[Answered] = ()) -> Diary:
+        return Diary(
+            self._receipts, party=self.party, names=self._roster.names, policy=self._policy.digest(), noted=noted
+        )
 
     def _prefetch(self) -> bytes:
         """The keys of the round that follows, made while this one ends; none where the policy would not join it."""
@@ -287,27 +290,6 @@ class SecAggClient(Redacted):
         self._policy.check(plan, self._roster, rounds_before=self._rounds_before(following.context))
         self._enter(following)
 
-    def _plan_of(self, message: Invite) -> Plan:
-        try:
-            plan = Plan.from_bytes(message.plan)
-        except MalformedMessageError:
-            raise
-        except SecureFLError as error:
-            raise RemoteProtocolError(
-                f"the server proposes a plan that cannot be: {error.message}",
-                phase="invite",
-                suspects=(SERVER,),
-                remedy="send nothing; have the server's owner look at the plan",
-            ) from error
-        if plan.parties != len(self._roster):
-            raise RemoteProtocolError(
-                f"the plan is for {plan.parties} parties, the roster has {len(self._roster)}",
-                phase="invite",
-                suspects=(SERVER,),
-                remedy="make the plan from the roster",
-            )
-        return plan
-
     def _admit(self, _context: RoundContext, attending: int) -> None:
         self._policy.check_attendance(attending)
 
@@ -317,33 +299,25 @@ class SecAggClient(Redacted):
         try:
             if submission is None or plan is None:
                 raise LocalProtocolError("there is nothing to mask", remedy="call submit(update) before")
-            self._check_model(plan, current, submission)
+            submission.check_model(plan, current.model_digest)
             return self._masked(plan, current, submission)
         except BaseException:
             current.abort()
             raise
 
-    def _masked(self, plan: Plan, current: ClientRound, submission: _Submission) -> Iterator[bytes]:
+    def _masked(self, plan: Plan, current: ClientRound, submission: Submission) -> Iterator[bytes]:
         encoded = encode_update(
             plan, submission.update, weight=submission.weight, metrics=submission.metrics, random=self._random
         )
         self.saturated = encoded.saturated
         return current.mask(encoded.vector)
 
-    def _check_model(self, plan: Plan, current: ClientRound, submission: _Submission) -> None:
-        trained = plan.model_digest(submission.model)
-        if equal(trained, current.model_digest):
-            return
-        if trained == NO_MODEL:
-            reason, remedy = "the round is for a model, and the update came without one", "pass submit(..., model=...)"
-        elif current.model_digest == NO_MODEL:
-            reason, remedy = "the update came with a model, and the round is for none", "leave out model="
-        else:
-            reason, remedy = (
-                "the model that this party trained is not the one that the round is for",
-                "train this round's model",
-            )
-        raise RemoteProtocolError(reason, phase=Step.MASKED_INPUT, suspects=(SERVER,), remedy=remedy)
+    def close(self) -> None:
+        """Leave the session: a round that is open is left, with a receipt, and every secret of it is forgotten."""
+        self._leave_round()
+        if self._next is not None:
+            self._next.abort()
+        self._round = self._next = self._submission = None
 
     def save(self, password: str | bytes) -> bytes:
         """Where this party stands, sealed under a password; between any two messages. The update is not in it: submit it again.
@@ -363,6 +337,7 @@ class SecAggClient(Redacted):
             following=_saved(self._next),
             asked=self._asked,
             answers=self._answers,
+            noted=self._diary.noted,
         )
         return seal(saved, password, self._random)
 
@@ -376,6 +351,7 @@ class SecAggClient(Redacted):
         policy: ClientPolicy,
         used: UsedFile,
         identity: SigningKey | None = None,
+        receipts: ReceiptBook | None = None,
         random: RandomSource = OS,
     ) -> SecAggClient:
         """The party as it was when `save` was called; what it sent since, it will not send again.
@@ -387,6 +363,7 @@ class SecAggClient(Redacted):
             policy: as for a new client; it is asked again.
             used: the used-file that the party had, opened with `UsedFile.open`.
             identity: as for a new client.
+            receipts: as for a new client.
             random: as for a new client.
 
         Raises:
@@ -397,7 +374,10 @@ class SecAggClient(Redacted):
         """
         saved = unseal(SavedClient, snapshot, password, used)
         check_roster(saved, roster.digest())
-        client = cls(saved.party, roster=roster, policy=policy, identity=identity, used=used, random=random)
+        client = cls(
+            saved.party, roster=roster, policy=policy, identity=identity, used=used, receipts=receipts, random=random
+        )
+        client._diary = client._new_diary(saved.noted)
         client._latest = dict(saved.latest)
         client._asked, client._answers = saved.asked, saved.answers
         if saved.plan:
@@ -420,6 +400,7 @@ class SecAggClient(Redacted):
         if self._submission is not None and self._submission.meant_for is self._round:
             self._submission = None
         if self._round.state is not ClientState.DONE:
+            self._diary.close(self._round)
             self._round.abort()
 
 

@@ -16,6 +16,7 @@ from securefl.errors import ConfigError, CryptoError, LocalProtocolError, Malfor
 from securefl.secagg.client import SavedClientRound
 from securefl.secagg.kept import SecretMessage
 from securefl.secagg.server import SavedServerRound
+from securefl.session.receipt import Answered
 from securefl.session.used_file import UsedFile
 from securefl.wire import codec
 from securefl.wire.messages import Bytes16, Bytes32, Message
@@ -52,6 +53,7 @@ class SavedClient(SecretMessage, frozen=True):
     following: SavedRound | None
     asked: bytes
     answers: list[bytes]
+    noted: list[Answered]
 
 
 class SavedTraffic(Message, frozen=True):
