@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from securefl.cli.options import JsonOption, finite
 from securefl.cli.screen import Screen
+from securefl.errors import UnsafePlanError
 from securefl.plan.protocol import COMPLETE_GRAPH_LIMIT
-from securefl.secagg.k_regular import ETA, SIGMA, choose_degree
+from securefl.secagg.k_regular import SIGMA, secure_threshold
 from securefl.secagg.parameters import choose
-from securefl.types import ServerModel
-
-_K_REGULAR = "k-regular"
+from securefl.types import Graph, ServerModel
 
 
 def register(app: typer.Typer) -> None:
@@ -38,22 +37,50 @@ def secagg_params(
     server: Annotated[ServerModel, typer.Option(help="What the server is assumed to do.")] = ServerModel.SEMI_HONEST,
     json: JsonOption = None,
 ) -> None:
-    """Find the graph and the threshold that are safe for so many parties, colluders and dropouts.
+    """Find the graph and the threshold that are safe for so many parties, colluders and dropouts, and say why.
 
     Up to 200 parties, and under an active server, every pair shares a mask; above, under a semi-honest one, a random
-    k-regular graph will do. This version runs the complete graph; the k-regular numbers serve for planning.
+    k-regular graph does. For many parties under an active server, cohorts are shown beside the one large graph.
     """
     screen = Screen(json)
     colluders, lost = _share(corrupted, clients), _share(dropout, clients)
-    if server is ServerModel.ACTIVE or clients <= COMPLETE_GRAPH_LIMIT:
-        found, reasons = _complete(clients, colluders, dropout, server)
-    else:
-        found, reasons = _k_regular(clients, colluders, lost)
+    large = clients > COMPLETE_GRAPH_LIMIT
+    graph = Graph.K_REGULAR if large and server is ServerModel.SEMI_HONEST else Graph.COMPLETE
+    chosen = choose(
+        clients,
+        server,
+        max_colluders=colluders,
+        dropout=dropout,
+        min_survivors=clients - lost if graph is Graph.K_REGULAR else None,
+        graph=graph,
+    )
+    cohorts = _cohorts(clients, colluders, dropout) if large and server is ServerModel.ACTIVE else None
     screen.line(f"{clients} parties, {colluders} colluders, {lost} dropouts, {server} server")
-    screen.title(f"{found['graph']} graph: {found['neighbours']} neighbours, threshold {found['threshold']}")
-    for reason in reasons:
+    screen.title(f"{chosen.graph} graph: {chosen.neighbours} neighbours, threshold {chosen.threshold}")
+    for reason in chosen.explanation:
         screen.item(reason)
-    screen.json({**found, "clients": clients, "colluders": colluders, "dropouts": lost, "server": server.value})
+    if cohorts is not None:
+        screen.item(
+            f"cost: {clients * (clients - 1) // 2} pairs. In {cohorts['cohorts']} cohorts of {cohorts['parties']} "
+            f"(securefl.aggregate_cohorts) it is {cohorts['pairs']}; but except with probability 2^-{SIGMA} no cohort holds more than "
+            f"{cohorts['max_colluders']} of the colluders, so threshold {cohorts['threshold']} and a floor of "
+            f"{cohorts['min_survivors']} in each; the server then learns the sum of each cohort"
+        )
+    screen.json(
+        {
+            "graph": chosen.graph.value,
+            "neighbours": chosen.neighbours,
+            "threshold": chosen.threshold,
+            "min_survivors": chosen.min_survivors,
+            "max_dropouts": chosen.max_dropouts,
+            "clients": clients,
+            "colluders": colluders,
+            "dropouts": lost,
+            "server": server.value,
+            "cohorts": cohorts,
+            "explanation": list(chosen.explanation),
+        }
+    )
 
 
 def _share(fraction: float, parties: int) -> int:
@@ -61,26 +88,20 @@ def _share(fraction: float, parties: int) -> int:
     return math.floor(Fraction(str(fraction)) * parties)
 
 
-def _complete(clients: int, colluders: int, dropout: float, server: ServerModel) -> tuple[dict[str, Any], list[str]]:
-    chosen = choose(clients, server, max_colluders=colluders, dropout=dropout)
-    found = {
-        "graph": chosen.graph.value,
-        "neighbours": clients - 1,
+def _cohorts(clients: int, colluders: int, dropout: float) -> dict[str, int] | None:
+    """The same parties in random cohorts of about 200, each a complete graph; None where that is not safe."""
+    count = -(-clients // COMPLETE_GRAPH_LIMIT)
+    size = clients // count
+    within = secure_threshold(clients, colluders, size, SIGMA) - 1
+    try:
+        chosen = choose(size, ServerModel.ACTIVE, max_colluders=within, dropout=dropout)
+    except UnsafePlanError:
+        return None
+    return {
+        "cohorts": count,
+        "parties": size,
+        "pairs": count * size * (size - 1) // 2,
+        "max_colluders": within,
         "threshold": chosen.threshold,
         "min_survivors": chosen.min_survivors,
     }
-    return found, list(chosen.explanation)
-
-
-def _k_regular(clients: int, colluders: int, lost: int) -> tuple[dict[str, Any], list[str]]:
-    degree = choose_degree(clients, colluders, lost)
-    reasons = [
-        f"{degree.neighbours} neighbours: the fewest, in even numbers, for which a threshold is both secure and live",
-        (
-            f"threshold {degree.threshold}: with fewer than {degree.least} some party has that many colluding neighbours "
-            f"with probability above 2^-{SIGMA}"
-        ),
-        f"liveness: up to {degree.most} every party keeps that many neighbours that stay, but with probability 2^-{ETA}",
-        "this version runs the complete graph only: numbers for planning",
-    ]
-    return {"graph": _K_REGULAR, "neighbours": degree.neighbours, "threshold": degree.threshold}, reasons

@@ -9,9 +9,11 @@ Source: NIST SP 800-38A, section 6.5 (CTR); Bonawitz et al. 2017, section 4 (mas
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from itertools import islice
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
@@ -20,33 +22,45 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from securefl.types import Words
 
+Mask: TypeAlias = tuple[bytes, int]
+"""Key and sign: 32 bytes, and +1 to add or -1 to subtract."""
+
 KEY_BYTES: Final = 32
 _BLOCK_BYTES: Final = 16
 
 _TILE_BYTES: Final = 512 * 1024
 """Part of the vector that takes all its masks before the next: it stays in the cache of its core."""
 
-_THREAD_BYTES: Final = 256 * 1024
-"""Less work than this is not worth a thread of its own."""
+_THREAD_BYTES: Final = 4 * 1024 * 1024
+"""Less keystream than this is not worth a thread of its own: starting one costs a tenth of a millisecond or more."""
+
+_SHORT_BYTES: Final = 128 * 1024
+"""On a shorter vector most of the time is spent under the interpreter's lock, and threads would wait for each other."""
 
 _LIVE_STREAMS: Final = 256
 """Cipher contexts that one thread holds at a time; more masks take another pass over the vector."""
+
+_MASKS_A_TURN: Final = 32
+"""Most masks that a thread takes at a time where threads share them out. Their contexts are set up in one go: doing so
+between two keystreams makes threads meet at the interpreter's lock so often that the second one gains nothing."""
 
 _ZEROS: Final = bytes(_TILE_BYTES)
 """What is encrypted: a keystream is the encryption of zeros."""
 
 
 def apply_masks(
-    vector: Words, masks: Sequence[tuple[bytes, int]], *, bits: int, offset: int = 0, threads: int | None = None
+    vector: Words, masks: Iterable[Mask], *, bits: int, offset: int = 0, threads: int | None = None
 ) -> None:
     """Add signed masks to a vector modulo 2^bits, in place.
 
     Every mask takes 4 keystream bytes a word for bits <= 32 and 8 above, little-endian, from a zero IV. Memory beyond
-    the vector: one tile of 512 KiB a thread.
+    the vector, however many masks there are: one tile of 512 KiB a thread, two where the whole vector is no longer.
 
     Args:
         vector: shape (d,), contiguous; uint32 for bits <= 32, uint64 above.
-        masks: (key, sign) pairs: 32 bytes, and +1 to add or -1 to subtract. One key serves one vector, ever.
+        masks: (key, sign) pairs: 32 bytes, and +1 to add or -1 to subtract. One key serves one vector, ever. A sequence
+            is checked before anything is added. Any other iterable is drawn from, by one thread at a time, while masks
+            are added; after an error the vector holds nothing of use.
         bits: b, 8..64.
         offset: index of `vector[0]` in the whole vector, when this is a chunk of it.
         threads: threads to use; None means as many as there are cores and work for.
@@ -60,25 +74,17 @@ def apply_masks(
         raise ValueError(f"the offset is {offset}, needs 0 or more")
     if threads is not None and threads < 1:
         raise ValueError(f"the number of threads is {threads}, needs 1 or more")
-    for key, sign in masks:
-        if len(key) != KEY_BYTES:
-            raise ValueError(f"the key of a mask has {len(key)} bytes, needs {KEY_BYTES}")
-        if sign not in {1, -1}:
-            raise ValueError(f"the sign of a mask is {sign}, needs +1 or -1")
-
     if threads is None:
-        threads = min(os.cpu_count() or 1, max(1, vector.nbytes // _THREAD_BYTES))
-    if threads == 1:
-        _mask_part(vector, masks, bits, offset)
-        return
-    length = max(1, -(-len(vector) // threads))
-    with ThreadPoolExecutor(threads, thread_name_prefix="securefl-masks") as pool:
-        parts = [
-            pool.submit(_mask_part, vector[start : start + length], masks, bits, offset + start)
-            for start in range(0, len(vector), length)
-        ]
-        for part in parts:
-            part.result()
+        threads = _worthwhile_threads(vector, masks)
+    turn = _MASKS_A_TURN
+    checked = _checked(masks)
+    if isinstance(masks, Sequence):
+        turn = _even_turns(len(masks), threads)
+        checked = iter(list(checked))
+    if threads > 1 and vector.nbytes <= _TILE_BYTES:
+        _share_masks(vector, checked, bits, offset, threads, turn)
+    else:
+        _share_vector(vector, checked, bits, offset, threads)
 
 
 def keystream(key: bytes, count: int, *, bits: int, offset: int = 0) -> Words:
@@ -102,34 +108,113 @@ def keystream(key: bytes, count: int, *, bits: int, offset: int = 0) -> Words:
     return words
 
 
-def _mask_part(vector: Words, masks: Sequence[tuple[bytes, int]], bits: int, offset: int) -> None:
-    """Apply all masks to the part of the vector that one thread owns."""
+def _share_vector(vector: Words, masks: Iterator[Mask], bits: int, offset: int, threads: int) -> None:
+    """Let every thread apply all masks to a part of the vector of its own."""
+    length = max(1, -(-len(vector) // threads))
+
+    def work(start: int) -> None:
+        part = vector[start : start + length]
+        _mask_part(part, batch, bits, offset + start, _new_sink(part))
+
+    batch = list(islice(masks, _LIVE_STREAMS))
+    while True:
+        _run_all(work, range(0, len(vector), length))
+        batch = list(islice(masks, _LIVE_STREAMS))
+        if not batch:  # asked only now: without any masks the vector is still reduced, once
+            return
+
+
+def _share_masks(vector: Words, masks: Iterator[Mask], bits: int, offset: int, threads: int, turn: int) -> None:
+    """Let threads apply the masks, `turn` at a time, each to a vector of its own, of at most a tile; add these up."""
+    drawing = threading.Lock()
+
+    def work(total: Words) -> None:
+        sink = _new_sink(total)
+        while True:
+            with drawing:
+                taken = list(islice(masks, turn))
+            if not taken:
+                return
+            _mask_part(total, taken, bits, offset, sink)
+
+    apart = [np.zeros_like(vector) for _ in range(threads - 1)]
+    _run_all(work, [vector, *apart])
+    for total in apart:
+        vector += total
+        total.fill(0)  # best effort: these are sums of masks in clear
+    vector &= _largest(vector, bits)
+
+
+def _run_all(work: Callable[[Any], None], shares: Sequence[Any]) -> None:
+    """Call `work` on every share at the same time: on the first in this thread, on each other in one of its own."""
+    if len(shares) <= 1:
+        for share in shares:
+            work(share)
+        return
+    with ThreadPoolExecutor(len(shares) - 1, thread_name_prefix="securefl-masks") as pool:
+        others = [pool.submit(work, share) for share in shares[1:]]
+        work(shares[0])
+    for other in others:
+        other.result()
+
+
+def _mask_part(vector: Words, masks: Sequence[Mask], bits: int, offset: int, sink: Words) -> None:
+    """Apply masks to a vector tile by tile, all of them to one tile before the next."""
     width = vector.itemsize
-    tile_words = _TILE_BYTES // width
-    out = np.empty(min(len(vector), tile_words), dtype=f"<u{width}")
-    modulus_mask = vector.dtype.type(2**bits - 1)
-    zeros, sink = memoryview(_ZEROS), out.view(np.uint8).data
-    for first in range(0, max(1, len(masks)), _LIVE_STREAMS):  # once even without masks: the sum is reduced
-        streams = [
-            (_stream(key, offset * width), np.add if sign > 0 else np.subtract)
-            for key, sign in masks[first : first + _LIVE_STREAMS]
-        ]
-        for start in range(0, len(vector), tile_words):
-            tile = vector[start : start + tile_words]
-            source, target, words = zeros[: tile.nbytes], sink[: tile.nbytes], out[: len(tile)]
-            for stream, accumulate in streams:
-                stream.update_into(source, target)
-                accumulate(tile, words, out=tile)
-            tile &= modulus_mask
-    out.fill(0)  # best effort: the buffer held the last mask in clear
+    streams = [(_stream(key, offset * width).update_into, np.add if sign > 0 else np.subtract) for key, sign in masks]
+    zeros, into = memoryview(_ZEROS), sink.view(np.uint8).data
+    for start in range(0, len(vector), max(1, len(sink))):
+        tile = vector[start : start + len(sink)]
+        source, target, words = zeros[: tile.nbytes], into[: tile.nbytes], sink[: len(tile)]
+        for generate, accumulate in streams:
+            generate(source, target)
+            accumulate(tile, words, out=tile)
+        tile &= _largest(vector, bits)
+    sink.fill(0)  # best effort: the buffer held the last mask in clear
+
+
+def _new_sink(vector: Words) -> Words:
+    """Return the buffer of one thread, into which keystreams are written."""
+    width = vector.itemsize
+    return np.empty(min(len(vector), _TILE_BYTES // width), dtype=f"<u{width}")
+
+
+def _largest(vector: Words, bits: int) -> np.unsignedinteger[Any]:
+    """Return 2^bits - 1 as a word of the vector's type."""
+    largest: np.unsignedinteger[Any] = vector.dtype.type(2**bits - 1)
+    return largest
 
 
 def _stream(key: bytes, position: int) -> CipherContext:
     """Return a keystream that is about to give the byte at `position`."""
     block, skip = divmod(position, _BLOCK_BYTES)
     stream = Cipher(AES256(key), CTR(block.to_bytes(_BLOCK_BYTES, "big"))).encryptor()
-    stream.update(_ZEROS[:skip])
+    if skip:
+        stream.update(_ZEROS[:skip])
     return stream
+
+
+def _even_turns(masks: int, threads: int) -> int:
+    """Return the length of the fewest equal turns that every thread has equally many of."""
+    rounds = max(1, -(-masks // (threads * _MASKS_A_TURN)))
+    return max(1, -(-masks // (threads * rounds)))
+
+
+def _worthwhile_threads(vector: Words, masks: Iterable[Mask]) -> int:
+    if vector.nbytes < _SHORT_BYTES:
+        return 1
+    cores = os.cpu_count() or 1
+    work = vector.nbytes * len(masks) if isinstance(masks, Sized) else cores * _THREAD_BYTES
+    return min(cores, max(1, work // _THREAD_BYTES))
+
+
+def _checked(masks: Iterable[Mask]) -> Iterator[Mask]:
+    for key, sign in masks:
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"the key of a mask has {len(key)} bytes, needs {KEY_BYTES}")
+        if sign not in {1, -1}:
+            raise ValueError(f"the sign of a mask is {sign}, needs +1 or -1")
+        yield key, sign
 
 
 def _word_type(bits: int) -> type[np.uint32 | np.uint64]:

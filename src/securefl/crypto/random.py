@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import Final, Protocol
 
 import numpy as np
@@ -32,8 +31,23 @@ class SystemRandom:
         return os.urandom(size)
 
     def below(self, bound: int) -> int:
-        """Return a uniform integer in [0, bound), by rejection, without modulo bias."""
-        return secrets.randbelow(bound)
+        """Return a uniform integer in [0, bound), by rejection, without modulo bias.
+
+        Eight bytes more than needed are drawn, so that hardly one draw in 2^64 is rejected; where bits are drawn just
+        enough, as `secrets.randbelow` does, every second one is for bounds just above a power of two.
+
+        Raises:
+            ValueError: the bound is not positive.
+        """
+        if bound <= 0:
+            raise ValueError(f"the bound is {bound}, needs 1 or more")
+        size = (bound.bit_length() + 7) // 8 + 8
+        last = (1 << 8 * size) - bound
+        while True:
+            drawn = int.from_bytes(os.urandom(size), "big")
+            rest = drawn % bound
+            if drawn - rest <= last:  # the multiple of the bound below the draw is followed by a whole run of them
+                return rest
 
 
 OS: Final[RandomSource] = SystemRandom()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Final
 
 from securefl.crypto.random import OS, RandomSource
@@ -20,6 +21,10 @@ PRIME: Final = 2**256 + 297
 
 SECRET_BYTES: Final = 32
 SHARE_BYTES: Final = 33
+
+_LAZY_STEPS: Final = 32
+"""Steps of Horner's rule between two reductions: with x a roster index the value grows by a few bits a step, which is
+cheaper than reducing, until it is about twice as long."""
 
 
 def is_share(share: bytes) -> bool:
@@ -125,16 +130,21 @@ class LagrangeBasis:
 def _weights_at_zero(points: Sequence[int]) -> tuple[int, ...]:
     """Return prod_{j != i} x_j / (x_j - x_i) for every i, as prod_j x_j / (x_i prod_{j != i} (x_j - x_i))."""
     numerator = math.prod(points) % PRIME
-    denominators = [x * math.prod(other - x for other in points if other != x) % PRIME for x in points]
+    denominators = []
+    for i, x in enumerate(points):
+        others = (*points[:i], *points[i + 1 :])
+        denominators.append(x * math.prod(map(operator.sub, others, repeat(x))) % PRIME)
     return tuple(numerator * inverse % PRIME for inverse in _invert_all(denominators))
 
 
 def _evaluate(coefficients: Sequence[int], x: int) -> int:
     """Evaluate a polynomial by Horner's rule, highest degree first."""
     value = 0
-    for coefficient in coefficients:
-        value = value * x + coefficient
-    return value % PRIME  # once: with x a roster index the value grows by a few bits a step, cheaper than reducing
+    for start in range(0, len(coefficients), _LAZY_STEPS):
+        for coefficient in coefficients[start : start + _LAZY_STEPS]:
+            value = value * x + coefficient
+        value %= PRIME
+    return value
 
 
 def _product(values: Sequence[int]) -> int:

@@ -112,6 +112,15 @@ def _what_works(parties: int, corrupted: int, dropped: int, given: bool, sigma: 
     return f"{complete}, or assume fewer than {corrupted} colluders"
 
 
+def obstacle(parties: int, corrupted: int, dropped: int, neighbours: int) -> str:
+    """Why no threshold serves with this k, for people; empty where one does."""
+    if not connected(parties, corrupted + dropped, neighbours, SIGMA):
+        return f"the honest parties that stay may fall apart with probability above 2^-{SIGMA + 1}"
+    least = secure_threshold(parties, corrupted, neighbours, SIGMA)
+    most = live_threshold(parties, parties - dropped, neighbours, ETA)
+    return f"security needs a threshold of {least} and liveness one of at most {most}" if least > most else ""
+
+
 @functools.lru_cache(maxsize=256)
 def refit(parties: int, corrupted: int, dropped: int, neighbours: int, threshold: int, sigma: int = SIGMA) -> int:
     """The threshold for the n that advertised: the plan's, or the next that is secure where fewer parties came.

@@ -20,7 +20,7 @@ import math
 from fractions import Fraction
 
 from securefl.errors import UnsafePlanError
-from securefl.secagg.k_regular import ETA, SIGMA, choose_degree
+from securefl.secagg.k_regular import ETA, SIGMA, choose_degree, obstacle
 from securefl.types import Graph, ServerModel
 from securefl.wire.messages import MAX_PARTIES
 
@@ -192,6 +192,14 @@ def _choose_k_regular(
         why.append(
             f"min_survivors {min_survivors}: all but the {lost} that may drop out, or the graph might fall apart"
         )
+    if n - lost < max_colluders + 2:
+        raise UnsafePlanError(
+            f"no k-regular graph on {n} parties is safe with {max_colluders} colluders and {lost} dropouts: fewer than two honest "
+            "parties would stay",
+            value=n - lost,
+            bound=f">= c + 2 = {max_colluders + 2} parties that stay",
+            remedy="assume fewer colluders or dropouts, or invite more parties",
+        )
     _integer(
         "min_survivors",
         min_survivors,
@@ -213,14 +221,13 @@ def _choose_k_regular(
                 remedy=f"use {neighbours + 1}, or leave it out",
             )
     degree = choose_degree(n, max_colluders, n - min_survivors, neighbours=neighbours, threshold=threshold)
+    fewer = obstacle(n, max_colluders, n - min_survivors, degree.neighbours - 2) if degree.neighbours > 2 else ""
     why += [
+        f"neighbours {degree.neighbours}: the smallest even k that serves"
+        + (f"; with two less {fewer}" if fewer else ""),
         (
-            f"neighbours {degree.neighbours}: the smallest even k with which the honest parties that stay are connected and a threshold "
-            "exists"
-        ),
-        (
-            f"threshold {degree.threshold}: below {degree.least}, some party had as many colluding neighbours with probability above "
-            f"2^-{SIGMA + 1}; above {degree.most}, some party kept fewer with probability above 2^-{ETA}"
+            f"threshold {degree.threshold}: below {degree.least} some party had as many colluding neighbours with probability "
+            f"above 2^-{SIGMA + 1}, above {degree.most} some party kept fewer neighbours with probability above 2^-{ETA}"
         ),
         f"liveness: a round ends well while {min_survivors} parties stay, it can lose {n - min_survivors}",
     ]
