@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from securefl.plan import Plan
+from securefl.secagg.k_regular import SIGMA
+from securefl.types import Graph
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,11 +27,21 @@ def disclosures(plan: Plan) -> list[Disclosure]:
     else:
         condition = f"a server that follows the protocol, together with at most {allies}"
         names = "the server and every party that is asked to open"
+    if chosen.graph is Graph.K_REGULAR:
+        condition += f" who do not choose their place on the graph, except with probability 2^-{SIGMA}"
+        attending = [
+            Disclosure("the roster, and how many advertised", "the server and every party"),
+            Disclosure(
+                "who advertised, and who shares masks with whom", "the server; each party knows its own neighbours"
+            ),
+        ]
+    else:
+        attending = [Disclosure("the roster, and who advertised", "the server and every party")]
     rows = [
         Disclosure("one party's vector", f"nobody: hidden from {condition}"),
         Disclosure("the sum over the survivors", f"the server; it holds at least {chosen.min_survivors} vectors"),
         Disclosure("which parties survived (U3)", names),
-        Disclosure("the roster, and who advertised", "the server and every party"),
+        *attending,
         Disclosure("when each party answered, and how long its messages are", "the server and the network"),
     ]
     if plan.weighted:
