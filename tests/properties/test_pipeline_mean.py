@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securefl.encoding.fixed_point import FixedPoint
-from securefl.pipeline import decode_sum, encode_update
+from securefl.pipeline import decode_sum, encode_update, integer_sum
 from securefl.plan import Plan
 
 
@@ -53,7 +53,7 @@ def aggregated(plan, updates, weights, metrics):
     total = plan.ring.zeros(plan.length)
     for update, weight, told in zip(updates, weights, metrics, strict=True):
         plan.ring.add_into(total, encode_update(plan, update, weight=weight, metrics=told).vector)
-    return decode_sum(plan, total, len(updates))
+    return decode_sum(plan, integer_sum(plan, total, len(updates)), len(updates))
 
 
 def exact_mean(values, weights):

@@ -188,7 +188,7 @@ class Arriving:
         self._forwarded = forwarded
         self._parts = list(chunks(context.length))
         self._seen = 0
-        self.vector: Words = np.zeros(context.length, dtype=Ring(context.ring_bits).dtype)
+        self.vector: Words = np.empty(0, dtype=Ring(context.ring_bits).dtype)
         self.neighbours: frozenset[int] = frozenset()
 
     @property
@@ -223,7 +223,12 @@ class Arriving:
                 suspects=(self._name,),
                 remedy="drop the party",
             ) from error
-        self.vector[part] = words
+        if len(self._parts) == 1:
+            self.vector = words
+        else:
+            if not self._seen:
+                self.vector = np.empty(self._context.length, dtype=words.dtype)
+            self.vector[part] = words
         self.neighbours = neighbours
         self._seen += 1
 

@@ -6,7 +6,7 @@ and takes the masks off the sum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from securefl.crypto.digest import equal
 from securefl.crypto.kex import KeyPair
@@ -164,16 +164,25 @@ def remove_masks(
         except CryptoError as error:
             raise _bad_dealer(names[owner], error.message) from error
 
-    masks = [(self_key(ctx, party, rebuild(party, Label.SELF_MASK)), -1) for party in sorted(survivors)]
-    left = frozenset().union(*reported.values()) - survivors
-    for party in sorted(left):
-        mask = KeyPair.from_private(rebuild(party, Label.MASK_KEY))
-        if not equal(mask.public, entries[party].mask_key):
-            raise _bad_dealer(names[party], "the rebuilt mask key is not the one it advertised")
-        peers = {peer: entries[peer].mask_key for peer in sorted(survivors) if party in reported[peer]}
-        # A mask of the party that left carries the opposite sign of its peer's: adding it cancels the one in the sum.
-        masks += pairwise_masks(ctx, party, mask, peers, names=names, phase=Step.UNMASK)
-    apply_masks(total, masks, bits=context.ring_bits)
+    # Whoever left, and which survivors bear its mask.
+    left: dict[int, list[int]] = {}
+    for peer in sorted(survivors):
+        for party in reported[peer] - survivors:
+            left.setdefault(party, []).append(peer)
+
+    def masks() -> Iterator[tuple[bytes, int]]:
+        """All masks in the sum, derived while they are taken off: there may be hundreds of thousands."""
+        for party in sorted(survivors):
+            yield self_key(ctx, party, rebuild(party, Label.SELF_MASK)), -1
+        for party, bearers in sorted(left.items()):
+            mask = KeyPair.from_private(rebuild(party, Label.MASK_KEY))
+            if not equal(mask.public, entries[party].mask_key):
+                raise _bad_dealer(names[party], "the rebuilt mask key is not the one it advertised")
+            peers = {peer: entries[peer].mask_key for peer in bearers}
+            # A mask of the party that left carries the opposite sign of its peer's: adding it cancels the one in the sum.
+            yield from pairwise_masks(ctx, party, mask, peers, names=names, phase=Step.UNMASK)
+
+    apply_masks(total, masks(), bits=context.ring_bits)
 
 
 def _bad_dealer(name: str, reason: str) -> RoundAbortedError:

@@ -18,7 +18,7 @@ from securefl.errors import (
     RemoteProtocolError,
     SecureFLError,
 )
-from securefl.pipeline import check_update, encode_update
+from securefl.pipeline import EncodedParts, check_update
 from securefl.plan import Plan, Roster
 from securefl.policy import ClientPolicy
 from securefl.secagg.client import ClientRound
@@ -41,7 +41,7 @@ from securefl.session.submission import Submission
 from securefl.session.used_file import UsedFile
 from securefl.types import SERVER, RoundContext, Step, Tree
 from securefl.wire.envelope import Envelope, parse
-from securefl.wire.messages import Kind
+from securefl.wire.messages import CHUNK_VALUES, Kind
 
 _SESSIONS_REMEMBERED: Final = 256
 """Sessions whose last round is remembered, so that an invitation is not taken twice; keys are fresh in any case."""
@@ -306,11 +306,23 @@ class SecAggClient(Redacted):
             raise
 
     def _masked(self, plan: Plan, current: ClientRound, submission: Submission) -> Iterator[bytes]:
-        encoded = encode_update(
-            plan, submission.update, weight=submission.weight, metrics=submission.metrics, random=self._random
+        parts = EncodedParts(
+            plan,
+            submission.update,
+            values_per_part=CHUNK_VALUES,
+            weight=submission.weight,
+            metrics=submission.metrics,
+            random=self._random,
         )
-        self.saturated = encoded.saturated
-        return current.mask(encoded.vector)
+        messages = current.mask_parts(parts if plan.length else [plan.ring.zeros(0)])
+
+        def counted() -> Iterator[bytes]:
+            try:
+                yield from messages
+            finally:
+                self.saturated = parts.saturated
+
+        return counted()
 
     def close(self) -> None:
         """Leave the session: a round that is open is left, with a receipt, and every secret of it is forgotten."""

@@ -12,7 +12,7 @@ MODULES = {
     path.stem: ast.parse(path.read_text(encoding="utf-8"))
     for path in Path(securefl.crypto.random.__file__).parent.glob("*.py")
 }
-PRIMITIVES = {"AES256", "AESGCM", "CTR", "HKDF", "Ed25519PrivateKey", "X25519PrivateKey", "hashlib", "hmac"}
+PRIMITIVES = {"AES256", "AESGCM", "CTR", "HKDF", "Scrypt", "Ed25519PrivateKey", "X25519PrivateKey", "hashlib", "hmac"}
 
 
 def imported(tree: ast.Module) -> set[str]:

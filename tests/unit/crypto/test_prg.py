@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -183,3 +185,69 @@ def test_negative_offsets_and_no_threads_are_refused():
         apply_masks(vector, [(KEY, 1)], bits=32, offset=-1)
     with pytest.raises(ValueError, match="threads"):
         apply_masks(vector, [(KEY, 1)], bits=32, threads=0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 33, 2 * prg._LIVE_STREAMS + 1])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("size", [40_000, TILE_WORDS + 3])
+def test_masks_drawn_from_an_iterator_are_those_of_a_list(count, threads, size):
+    masks = [(i.to_bytes(32, "big"), 1 - 2 * (i % 2)) for i in range(count)]
+    listed, drawn = (np.full(size, 2**31 + 5, dtype=np.uint32) for _ in range(2))
+    apply_masks(listed, masks, bits=20, offset=3, threads=1)
+    apply_masks(drawn, iter(masks), bits=20, offset=3, threads=threads)
+    assert np.array_equal(listed, drawn)
+    assert int(drawn.max()) < 2**20
+
+
+@pytest.mark.parametrize("threads", [1, 2, None])
+@pytest.mark.parametrize("size", [50_000, TILE_WORDS + 1])
+def test_what_an_iterator_of_masks_raises_reaches_the_caller(threads, size):
+    def failing():
+        yield from ((i.to_bytes(32, "big"), 1) for i in range(100))
+        raise RuntimeError("no more keys")
+
+    with pytest.raises(RuntimeError, match="no more keys"):
+        apply_masks(np.zeros(size, dtype=np.uint32), failing(), bits=32, threads=threads)
+    with pytest.raises(ValueError, match="needs 32"):
+        apply_masks(np.zeros(size, dtype=np.uint32), iter([(KEY, 1), (b"short", 1)]), bits=32, threads=threads)
+
+
+def test_an_iterator_of_masks_is_never_drawn_from_by_two_threads_at_once():
+    busy = threading.Lock()
+
+    def exclusive():
+        for i in range(200):
+            assert busy.acquire(blocking=False)
+            time.sleep(1e-5)  # gives the other threads their chance
+            busy.release()
+            yield i.to_bytes(32, "big"), 1
+
+    apply_masks(np.zeros(50_000, dtype=np.uint32), exclusive(), bits=32, threads=4)
+
+
+def test_memory_does_not_grow_with_the_number_of_masks():
+    vector = np.zeros(1000, dtype=np.uint32)
+    tracemalloc.start()
+    try:
+        apply_masks(vector, ((i.to_bytes(32, "big"), 1) for i in range(20_000)), bits=32, threads=2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize(("masks", "threads", "turn"), [(0, 2, 1), (1, 2, 1), (20, 2, 10), (100, 2, 25), (1000, 2, 32)])
+def test_threads_share_out_masks_in_even_turns(masks, threads, turn):
+    assert prg._even_turns(masks, threads) == turn
+
+
+def test_threads_are_used_where_there_is_work_for_them(monkeypatch):
+    monkeypatch.setattr(prg.os, "cpu_count", lambda: 4)
+    short, medium, long = (np.zeros(size, dtype=np.uint32) for size in (1000, 100_000, 10_000_000))
+    masks = [(KEY, 1)] * 1000
+    assert prg._worthwhile_threads(short, masks) == 1
+    assert prg._worthwhile_threads(medium, masks[:5]) == 1
+    assert prg._worthwhile_threads(medium, masks[:25]) == 2
+    assert prg._worthwhile_threads(medium, masks) == prg._worthwhile_threads(medium, iter(masks)) == 4
+    assert prg._worthwhile_threads(long, masks[:1]) == 4
+    assert prg._worthwhile_threads(long, []) == 1

@@ -140,3 +140,16 @@ def test_a_basis_takes_one_inversion(monkeypatch):
     assert inversions == [-1]
     basis.replace(5, 100)
     assert inversions == [-1, -1]
+
+
+@pytest.mark.parametrize("threshold", [31, 32, 33, 64, 65, 100])
+def test_polynomials_longer_than_the_steps_between_reductions(threshold, scripted):
+    coefficients = [PRIME - 1 - i for i in range(threshold - 1)]
+    points = [*range(1, threshold + 1), 65536, PRIME - 1]
+    shares = split(SECRET, threshold=threshold, points=points, random=scripted(integers=coefficients))
+    ascending = [int.from_bytes(SECRET, "big"), *reversed(coefficients)]
+    assert {x: int.from_bytes(share, "big") for x, share in shares.items()} == {
+        x: sum(a * pow(x, i, PRIME) for i, a in enumerate(ascending)) % PRIME for x in points
+    }
+    chosen = points[-threshold:]
+    assert LagrangeBasis(chosen).combine([shares[x] for x in chosen]) == SECRET

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import securefl as sfl
-from securefl.pipeline import decode_sum
+from securefl.pipeline import decode_sum, integer_sum
 
 
 def decoded(dtype, total, *, encoding=None, parties=3):
     plan = sfl.Plan(template={"x": ((1,), dtype)}, parties=parties, encoding=encoding or sfl.FixedPoint(), ring_bits=40)
     words = plan.ring.reduce(np.array([total], dtype=np.int64))
-    return decode_sum(plan, words, parties).mean["x"]
+    return decode_sum(plan, integer_sum(plan, words, parties), parties).mean["x"]
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_second_invitation_gives_the_first_round_up_and_wipes_it():
     pair.step()
     client = pair.clients["a"]
     client.receive(pair.mail["a"])
-    round_, dealer = client._round, client._round._dealer
+    round_, dealer = client._round, client._round._kept.dealer
     pair.start()
     client.receive(pair.mail["a"])
     assert client._round is not round_
@@ -341,7 +341,7 @@ def test_an_update_that_fails_to_encode_ends_the_round_for_its_party_and_wipes()
     pair.start()
     pair.step()
     pair.step()
-    dealer = pair.clients["a"]._round._dealer
+    dealer = pair.clients["a"]._round._kept.dealer
     with pytest.raises(sfl.LayoutMismatchError):
         pair.clients["a"].receive(pair.mail["a"])
     assert pair.clients["a"].state is ClientState.ABORTED
@@ -379,8 +379,8 @@ def test_secrets_are_wiped_when_the_round_is_done():
     while not pair.server.done:
         for name, client in pair.clients.items():
             round_ = client._round
-            if round_ is not None and round_._dealer is not None:
-                kept[name] = (round_._advertised, round_._dealer)
+            if round_ is not None and round_._kept.dealer is not None:
+                kept[name] = (round_._kept.advertised, round_._kept.dealer)
         pair.step()
     assert kept.keys() == set(NAMES)
     for advertised, dealer in kept.values():
@@ -389,9 +389,9 @@ def test_secrets_are_wiped_when_the_round_is_done():
     for client in pair.clients.values():
         assert client.state is ClientState.DONE
         assert client._submission is None
-        assert client._round._advertised is None
-        assert client._round._dealer is None
-        assert not any(held._shares for held in client._round._holder.held.values())
+        assert client._round._kept.advertised is None
+        assert client._round._kept.dealer is None
+        assert not any(held._shares for held in client._round._kept.holder.held.values())
 
 
 def test_two_sessions_in_turn_keep_their_rounds_apart():
