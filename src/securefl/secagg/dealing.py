@@ -57,7 +57,7 @@ def commitment(ctx: bytes, owner: int, label: Label, secret: bytes) -> bytes:
 
 def share_digest(ctx: bytes, owner: int, holder: int, label: Label, share: bytes) -> bytes:
     """H(ctx, owner, holder, label, share): what the holder is held to."""
-    return digest("share", ctx, owner, holder, label.value, share)
+    return digest("share", ctx, owner, holder, label, share)
 
 
 def _sealing_data(ctx: bytes, source: int, destination: int) -> bytes:
@@ -91,7 +91,7 @@ def deal(
     sealed = []
     for holder in holders:
         shares = {label: dealt[label][point(holder)] for label in dealt}
-        bundle = codec.encode(ShareBundle([LabelledShare(label.value, share) for label, share in shares.items()]))
+        bundle = codec.encode(ShareBundle([LabelledShare(label, share) for label, share in shares.items()]))
         sealed.append(
             SealedShares(
                 holder,

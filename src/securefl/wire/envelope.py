@@ -8,6 +8,7 @@ signed: under an active server its word is checked, not believed.
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Final
 
 import msgspec
@@ -37,6 +38,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     seal: Annotated[bytes, msgspec.Meta(min_length=CHECKSUM_BYTES, max_length=SIGNATURE_BYTES)]
 
 
+@functools.lru_cache(maxsize=256)
 def body_limit(kind: Kind, parties: int) -> int:
     """The greatest length of a body of this kind in a round of n parties, in bytes."""
     per_party = {
@@ -55,6 +57,7 @@ def body_limit(kind: Kind, parties: int) -> int:
     return 256 + per_party.get(kind, 0) * parties + fixed.get(kind, 0)
 
 
+@functools.lru_cache(maxsize=64)
 def message_limit(parties: int) -> int:
     """The greatest length of any envelope in a round of n parties, in bytes: what a transport may refuse beyond."""
     return max(body_limit(kind, parties) for kind in Kind) + OVERHEAD
