@@ -4,5 +4,6 @@ It imports nothing but the standard library and itself, above all nothing from s
 bit, a mistake would have to have been made twice. Python integers, no speed, no care for side channels: never use it for secrets.
 
 The files follow the page: `digest`, `hkdf`, `merkle`, `x25519`, `ed25519`, `aes`, `gcm`, `shamir` are the primitives; `msgpack`,
-`bitmap`, `words`, `messages` the bytes that travel; `plan`, `encoding` what a session agrees on; `keys`, `protocol` a round.
+`bitmap`, `words`, `messages` the bytes that travel; `plan`, `k_regular`, `encoding` what a session agrees on; `keys`,
+`protocol` a round.
 """

@@ -3,37 +3,52 @@
 import math
 
 
-def _round(x, uniform):
-    """`uniform`: 8 random bytes."""
-    floor = math.floor(x)
-    return floor + ((int.from_bytes(uniform, "little") >> 11) * 2.0**-53 < x - floor)
+def round_all(values, token):
+    """Each x as floor(x) or floor(x) + 1; `token(size)` gives random bytes, drawn for all the values at once."""
+    uniforms = token(8 * len(values))
+    rounded = []
+    for i, x in enumerate(values):
+        floor = math.floor(x)
+        uniform = (int.from_bytes(uniforms[8 * i : 8 * i + 8], "little") >> 11) * 2.0**-53
+        rounded.append(floor + (uniform < x - floor))
+    return rounded
 
 
-def _clamp(x, low, high):
+def clamp(x, low, high):
     return min(max(x, low), high)
 
 
-def encode_vector(plan, leaves, weight, metrics, uniforms):
+def most(value_bits):
+    """Q."""
+    return 2 ** (value_bits - 1) - 1
+
+
+def scaled(x, value_bits, bound):
+    """A value of a float leaf before it is rounded."""
+    Q = most(value_bits)
+    return clamp(clamp(x, -bound, bound) * (Q / bound), -Q, Q)
+
+
+def scaled_metric(x, value_bits, low, high):
+    return (2 * ((clamp(x, low, high) - low) / (high - low)) - 1) * most(value_bits)
+
+
+def encode_vector(plan, leaves, weight, metrics, token):
     """The vector of a party.
 
-    `leaves` are the values of each leaf in the plan's order, `metrics` maps name to value, `uniforms` yields 8 bytes for each value
-    of a float leaf and for each metric, in the vector's order.
+    `leaves` are the values of each leaf in the plan's order, fewer than 2^15 each; `metrics` maps name to value.
     """
-    most = 2 ** (plan.value_bits - 1) - 1
-    scale = most / plan.bound
     vector = []
     for (_, _, dtype), values in zip(plan.leaves, leaves, strict=True):
-        for x in values:
-            if dtype.startswith("float"):
-                scaled = _clamp(_clamp(x, -plan.bound, plan.bound) * scale, -most, most)
-                vector.append(weight * _round(scaled, next(uniforms)))
-            else:
-                vector.append(weight * _clamp(int(x), -most, most))
+        if dtype.startswith("float"):
+            rounded = round_all([scaled(x, plan.value_bits, plan.bound) for x in values], token) if values else []
+        else:
+            rounded = [clamp(int(x), -most(plan.value_bits), most(plan.value_bits)) for x in values]
+        vector += [weight * value for value in rounded]
     if plan.max_weight > 1:
         vector.append(weight)
     for name, low, high in sorted(plan.metrics):
-        share = (_clamp(metrics[name], low, high) - low) / (high - low)
-        vector.append(weight * _round((2 * share - 1) * most, next(uniforms)))
+        vector.append(weight * round_all([scaled_metric(metrics[name], plan.value_bits, low, high)], token)[0])
     return [value % 2**plan.ring_bits for value in vector]
 
 

@@ -13,7 +13,11 @@ def ctx0(session, number, roster_digest):
 
 def key_list_root(entries):
     """`entries`: (party, mask key, share key), ascending by party."""
-    return merkle.root([H("key", party, mask_key, share_key) for party, mask_key, share_key in entries])
+    return merkle.root([key_leaf(*entry) for entry in entries])
+
+
+def key_leaf(party, mask_key, share_key):
+    return H("key", party, mask_key, share_key)
 
 
 def ctx(context0, plan_digest, model_digest, root):

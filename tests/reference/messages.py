@@ -62,6 +62,12 @@ def listed(item, most, least=0):
     return check
 
 
+def boolean(value):
+    if type(value) is not bool:
+        raise Malformed("no boolean")
+    return value
+
+
 def struct(**fields):
     def check(value):
         if type(value) is not list or len(value) != len(fields):
@@ -75,6 +81,7 @@ PARTY = integer(65536)
 PARTY_SET = blob(8192, 0)
 
 KEY_ENTRY = struct(party=PARTY, mask_key=blob(32), share_key=blob(32), signature=blob(64, 0))
+KEY_PROOF = struct(place=PARTY, path=blob(512, 0))
 SEALED_SHARES = struct(party=PARTY, ciphertext=blob(3612, 0), share_digests=blob(2048, 32))
 LABELLED_SHARE = struct(label=label, share=blob(33))
 OWNED_SHARE = struct(owner=PARTY, label=label, share=blob(33))
@@ -85,14 +92,21 @@ SHARE_BUNDLE = struct(shares=listed(LABELLED_SHARE, 64, 1))
 BODIES = {
     INVITE: struct(plan=blob(2**20, 0), roster_digest=blob(32)),
     ADVERTISE: struct(mask_key=blob(32), share_key=blob(32), signature=blob(64, 0)),
-    ROSTER: struct(plan_digest=blob(32), model_digest=blob(32), root=blob(32), entries=listed(KEY_ENTRY, 65536)),
+    ROSTER: struct(
+        plan_digest=blob(32),
+        model_digest=blob(32),
+        root=blob(32),
+        attending=integer(65537),
+        entries=listed(KEY_ENTRY, 65536),
+        proofs=listed(KEY_PROOF, 65536),
+    ),
     SHARES: struct(commitments=listed(blob(32), 64, 1), sealed=listed(SEALED_SHARES, 65536)),
     CIPHERTEXTS: struct(sealed=listed(SEALED_SHARES, 65536)),
     MASKED_INPUT: struct(chunk=integer(2**32), neighbours=PARTY_SET, words=blob(2**23, 0)),
     SURVIVORS: struct(survivors=PARTY_SET),
     CONSISTENCY: struct(signature=blob(64)),
     UNMASK: struct(survivors=PARTY_SET, signatures=listed(SURVIVOR_SIGNATURE, 65536)),
-    UNMASK_SHARES: struct(shares=listed(OWNED_SHARE, 65536)),
+    UNMASK_SHARES: struct(shares=listed(OWNED_SHARE, 65536), next_keys=blob(512, 0)),
 }
 
 ENVELOPE = struct(
@@ -111,8 +125,8 @@ def body_limit(kind, parties):
         return 2**20 + 64
     if kind == MASKED_INPUT:
         return 8 * 2**20 + 8256
-    each = {ROSTER: 160, SHARES: 7000, CIPHERTEXTS: 7000, SURVIVORS: 1, UNMASK: 80, UNMASK_SHARES: 64}
-    return 256 + each.get(kind, 0) * parties + (2048 if kind == SHARES else 0)
+    each = {ROSTER: 720, SHARES: 7000, CIPHERTEXTS: 7000, SURVIVORS: 1, UNMASK: 80, UNMASK_SHARES: 64}
+    return 256 + each.get(kind, 0) * parties + {SHARES: 2048, UNMASK_SHARES: 512}.get(kind, 0)
 
 
 def message_limit(parties):

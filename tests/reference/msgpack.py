@@ -21,7 +21,9 @@ def _head(forms, value):
 
 
 def encode(value):
-    """Unsigned integers, bytes, text, float64 and lists (or tuples) of them."""
+    """Unsigned integers, booleans, bytes, text, float64 and lists (or tuples) of them."""
+    if isinstance(value, bool):
+        return b"\xc3" if value else b"\xc2"
     if isinstance(value, int):
         return bytes([value]) if value < 0x80 else _head(_INTEGERS, value)
     if isinstance(value, float):
@@ -70,6 +72,8 @@ def _decode(data, start, depth):
     first = raw[0]
     if first < 0x80:
         return first, at
+    if first in {0xC2, 0xC3}:
+        return first == 0xC3, at
     if first in _INTEGERS:
         return _number(data, at, _INTEGERS[first], _least(_INTEGERS[first], 0x80))
     if first == _FLOAT64:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from reference import messages, msgpack
+from reference import k_regular, messages, msgpack
 from reference.digest import H
 from reference.errors import Malformed, Refused
 
@@ -51,6 +51,8 @@ PLAN = messages.struct(
     threshold=_SIZE,
     max_colluders=_SIZE,
     min_survivors=_SIZE,
+    neighbours=_SIZE,
+    prefetch=messages.boolean,
     ring_bits=_SIZE,
     value_bits=_SIZE,
     bound=_float,
@@ -70,12 +72,17 @@ def read(data):
     if names != sorted(set(names)):
         raise Malformed("metrics that are unordered or doubled")
     n, t, c = fields["parties"], fields["threshold"], fields["max_colluders"]
-    if fields["server"] not in {"semi-honest", "active"} or fields["graph"] != "complete":
+    k, floor, active = fields["neighbours"], fields["min_survivors"], fields["server"] == "active"
+    if fields["server"] not in {"semi-honest", "active"} or fields["graph"] not in {"complete", "k-regular"}:
         raise Refused("an unknown server model or graph")
-    if not 2 <= t < n or (2 * t <= n + c if fields["server"] == "active" else t <= c):
-        raise Refused("an unsafe threshold")
-    if fields["min_survivors"] < max(3, c + 2):
+    if not max(3, c + 2) <= floor <= n:
         raise Refused("an unsafe floor")
+    if fields["graph"] == "k-regular":
+        if active:
+            raise Refused("a k-regular graph under an active server")
+        k_regular.check(n, c, n - floor, k, t)
+    elif not 2 <= t < n or k != n - 1 or (2 * t <= n + c if active else t <= c):
+        raise Refused("an unsafe threshold, or another degree than the complete graph's")
     if 2 ** fields["ring_bits"] <= 2 * n * fields["max_weight"] * (2 ** (fields["value_bits"] - 1) - 1):
         raise Refused("a ring that overflows")
     return fields
@@ -99,13 +106,25 @@ class Plan:
     purpose: str = ""
     policy_digest: bytes = b""
     on_saturation: str = "clamp"
+    degree: int = 0
+    """k on the k-regular graph, 0 on the complete one."""
+    prefetch: bool = False
 
     def fields(self):
         """The struct as a list, which a test may spoil."""
         metrics = [[name, float(low), float(high)] for name, low, high in sorted(self.metrics)]
         leaves = [[name, list(shape), dtype] for name, shape, dtype in self.leaves]
-        head = [1, "secagg", self.server, "complete", self.parties, self.threshold, self.max_colluders]
-        ring = [self.min_survivors, self.ring_bits, self.value_bits, float(self.bound), self.on_saturation]
+        graph, k = ("k-regular", self.degree) if self.degree else ("complete", self.parties - 1)
+        head = [1, "secagg", self.server, graph, self.parties, self.threshold, self.max_colluders]
+        ring = [
+            self.min_survivors,
+            k,
+            self.prefetch,
+            self.ring_bits,
+            self.value_bits,
+            float(self.bound),
+            self.on_saturation,
+        ]
         return [*head, *ring, self.max_weight, metrics, leaves, self.purpose, self.policy_digest]
 
     def to_bytes(self):
@@ -137,3 +156,14 @@ def layout_digest(leaves):
 def model_digest(leaves, tensors):
     """`tensors`: each leaf's values as bytes, C order, little-endian."""
     return H("model", layout_digest(leaves), *(H("tensor", tensor) for tensor in tensors))
+
+
+def fingerprint(key):
+    """What people compare, of a key or a roster digest: 16 bytes in hex, in groups of four digits."""
+    text = H("fingerprint", key)[:16].hex()
+    return " ".join(text[i : i + 4] for i in range(0, len(text), 4))
+
+
+def owner_data(digest):
+    """What a roster's owner signs."""
+    return H("roster-owner", digest)

@@ -6,7 +6,7 @@ parties of whom some fall silent.
 
 import dataclasses
 
-from reference import bitmap, ed25519, gcm, keys, messages, msgpack, shamir, words, x25519
+from reference import bitmap, ed25519, gcm, k_regular, keys, merkle, messages, msgpack, shamir, words, x25519
 from reference.errors import Aborted, Malformed, Refused
 from reference.keys import LABELS
 from reference.messages import (
@@ -45,6 +45,9 @@ class Round:
     model_digest: bytes = NO_MODEL
     identities: tuple = ()
     chunk_words: int = 2**20
+    degree: int = 0
+    """k on the k-regular graph, 0 on the complete one."""
+    prefetch: bool = False
 
     @property
     def active(self):
@@ -57,6 +60,25 @@ class Round:
     @property
     def quorum(self):
         return max(self.threshold + 1, self.min_survivors)
+
+    @property
+    def min_shares(self):
+        """The least A_u."""
+        return self.threshold if self.degree else self.quorum - 1
+
+    def neighbours(self, attending):
+        """How many each party has."""
+        return min(self.degree or attending, attending - 1)
+
+    def fitted(self, attending):
+        """The round for those that advertised: the rule for t again, and on the k-regular graph t as it must be for so many."""
+        if attending < self.quorum or (self.active and 2 * self.threshold <= attending + self.max_colluders):
+            raise Refused("too few parties, or a threshold that is unsafe for so many")
+        if not self.degree:
+            return self
+        missing, k = attending - self.min_survivors, self.neighbours(attending)
+        threshold = k_regular.refit(attending, self.max_colluders, missing, k, self.threshold)
+        return dataclasses.replace(self, threshold=threshold)
 
     def verify_key(self, party):
         return ed25519.public_key(self.identities[party]) if self.active else None
@@ -72,7 +94,10 @@ class Round:
 
 @dataclasses.dataclass(frozen=True)
 class Draws:
-    """All that a party draws: two private keys, b_u, a_1..a_(t-1) by label, a nonce for each holder in ascending order."""
+    """All that a party draws: two private keys, b_u, a_1..a_(t-1) by label, a nonce for each holder in ascending order.
+
+    Of coefficients and nonces there may be more than are used.
+    """
 
     mask_private: bytes
     share_private: bytes
@@ -83,6 +108,8 @@ class Draws:
 
 def check_keys(round_, party, mask_key, share_key, signature):
     """What both roles check of an advertised pair of keys."""
+    if not (x25519.usable(mask_key) and x25519.usable(share_key)):
+        raise Refused("a key of small order, or not below 2^255 - 19")
     if mask_key == share_key:
         raise Refused("the two keys are the same")
     data = keys.advertise_data(round_.ctx0, party, mask_key, share_key)
@@ -93,10 +120,11 @@ def check_keys(round_, party, mask_key, share_key, signature):
 
 
 class Party:
-    """One party. `vector` is x_u, integers mod 2^b."""
+    """One party. `vector` is x_u, integers mod 2^b; `following` is the party in the next round, where its keys are to be prefetched."""
 
-    def __init__(self, round_, index, draws, vector):
+    def __init__(self, round_, index, draws, vector, following=None):
         self.round, self.index, self.draws, self.vector = round_, index, draws, vector
+        self.following = following
         self.ctx = b""
         self.signed = None
 
@@ -145,25 +173,41 @@ class Party:
             raise Refused("a key appears twice")
         for entry in entries.values():
             check_keys(round_, **entry)
-        if len(entries) < round_.quorum or (
-            round_.active and 2 * round_.threshold <= len(entries) + round_.max_colluders
-        ):
-            raise Refused("too few parties, or a threshold that is unsafe for so many")
-        root = keys.key_list_root([(party, e["mask_key"], e["share_key"]) for party, e in entries.items()])
-        if root != message["root"]:
-            raise Refused("another root")
-        self.ctx, self.entries = round_.ctx(message["model_digest"], root), entries
+        attending = message["attending"]
+        if attending > round_.parties or len(entries) - 1 != round_.neighbours(attending):
+            raise Refused("more parties than there are, or another number of neighbours than the plan's")
+        if len(message["proofs"]) != (len(entries) if round_.degree else 0):
+            raise Refused("proofs on the complete graph, or not one for each entry")
+        self.round = round_.fitted(attending)
+        self._check_root(message)
+        self.ctx, self.entries, self.attending = (
+            round_.ctx(message["model_digest"], message["root"]),
+            entries,
+            attending,
+        )
         return self._send(SHARES, self._deal())
+
+    def _check_root(self, message):
+        rows = [(e["party"], e["mask_key"], e["share_key"]) for e in message["entries"]]
+        if not self.round.degree:
+            if keys.key_list_root(rows) != message["root"]:
+                raise Refused("another root")
+            return
+        for row, proof in zip(rows, message["proofs"], strict=True):
+            leaf = keys.key_leaf(*row)
+            if merkle.root_from_path(leaf, proof["place"], message["attending"], proof["path"]) != message["root"]:
+                raise Refused("an entry that is not under the root")
 
     def _deal(self):
         secrets = {"self_mask": self.draws.seed, "mask_key": self.draws.mask_private}
         holders = sorted(set(self.entries) - {self.index})
+        coefficients = {label: self.draws.coefficients[label][: self.round.threshold - 1] for label in LABELS}
         dealt = {
-            label: shamir.split(secrets[label], self.draws.coefficients[label], [keys.point(v) for v in holders])
+            label: shamir.split(secrets[label], coefficients[label], [keys.point(v) for v in holders])
             for label in LABELS
         }
         sealed = []
-        for holder, nonce in zip(holders, self.draws.nonces, strict=True):
+        for holder, nonce in zip(holders, self.draws.nonces[: len(holders)], strict=True):
             shares = {label: dealt[label][keys.point(holder)] for label in LABELS}
             sealed.append(self._seal_shares(holder, nonce, shares))
         return [[keys.commitment(self.ctx, self.index, label, secrets[label]) for label in LABELS], sealed]
@@ -185,7 +229,7 @@ class Party:
         sources = [item["party"] for item in message["sealed"]]
         if sources != sorted(set(sources)) or not set(sources) <= set(self.entries) - {self.index}:
             raise Refused("shares of strangers, of this party, or twice of one")
-        if len(sources) < round_.quorum - 1:
+        if len(sources) < round_.min_shares:
             raise Refused("too few shares")
         self.held = {item["party"]: self._open_shares(item) for item in message["sealed"]}  # its keys are A_u
         masks = [(keys.self_key(self.ctx, self.draws.seed, self.index), 1)]
@@ -211,6 +255,8 @@ class Party:
         digests = [keys.share_digest(self.ctx, source, self.index, label, share) for label, share in shares.items()]
         if [part["label"] for part in bundle] != list(LABELS) or b"".join(digests) != item["share_digests"]:
             raise Aborted(f"what {source} dealt are other shares than it published digests of")
+        if any(int.from_bytes(share, "big") >= shamir.P for share in shares.values()):
+            raise Aborted(f"what {source} dealt is no field element")
         return shares
 
     # R3
@@ -222,10 +268,13 @@ class Party:
 
     def _accept_survivors(self, data):
         survivors = bitmap.unpack(data, self.round.parties)
-        if not survivors <= set(self.held) | {self.index} or self.index not in survivors:
+        seen = (
+            survivors & set(self.entries) if self.round.degree else survivors
+        )  # of strangers only the number can be checked
+        if not seen <= set(self.held) | {self.index} or self.index not in survivors:
             raise Refused("the survivors are not of A_u and this party, or it is not among them")
-        if len(survivors) < max(self.round.threshold, self.round.min_survivors):
-            raise Refused("too few survivors")
+        if not max(self.round.threshold, self.round.min_survivors) <= len(survivors) <= self.attending:
+            raise Refused("too few survivors, or more than advertised")
         return survivors
 
     # R4
@@ -249,7 +298,8 @@ class Party:
         for owner in sorted(self.held):
             label = "self_mask" if owner in survivors else "mask_key"
             answer.append([owner, label, self.held[owner][label]])
-        return self._send(UNMASK_SHARES, [answer])
+        next_keys = self.following.advertise() if self.round.prefetch and self.following else b""
+        return self._send(UNMASK_SHARES, [answer, next_keys])
 
     def _send(self, kind, body):
         round_ = self.round
@@ -272,15 +322,35 @@ class Party:
 
 
 class Server:
-    """The server. Each step takes what arrived by party, and gives what is sent by party."""
+    """The server. Each step takes what arrived by party, and gives what is sent by party.
 
-    def __init__(self, round_):
-        self.round = round_
+    `draws` are the numbers by which the ring is shuffled; `prefetched` are the next round's Advertise messages that came in R4.
+    """
+
+    def __init__(self, round_, draws=()):
+        self.round, self.draws = round_, draws
         self.ctx = b""
+        self.prefetched = {}
 
-    def invite(self):
-        """To everybody on the roster."""
-        return self._send(range(self.round.parties), INVITE, [self.round.plan, self.round.roster_digest])
+    def usable(self, prefetched):
+        """Those of the messages that came ahead that are good; whose are not is invited like everybody else."""
+        taken, published = {}, set()
+        for party in sorted(prefetched):
+            try:
+                message = self._read(ADVERTISE, party, prefetched[party])
+                check_keys(self.round, party, **message)
+            except (Malformed, Refused):
+                continue
+            pair = {message["mask_key"], message["share_key"]}
+            if not published & pair:
+                published |= pair
+                taken[party] = prefetched[party]
+        return taken
+
+    def invite(self, besides=()):
+        """To everybody on the roster but those whose keys came ahead."""
+        to = [party for party in range(self.round.parties) if party not in besides]
+        return self._send(to, INVITE, [self.round.plan, self.round.roster_digest])
 
     def advertise(self, arrived):
         """R0."""
@@ -294,10 +364,21 @@ class Server:
             published |= pair
             self.entries[party] = message
         self._need(arrived, self.round.quorum)
-        rows = [[party, e["mask_key"], e["share_key"], e["signature"]] for party, e in self.entries.items()]
-        root = keys.key_list_root([row[:3] for row in rows])
-        body = [plan_digest(self.round.plan), self.round.model_digest, root, rows]
-        outgoing = self._send(arrived, ROSTER, body)
+        try:
+            self.round = self.round.fitted(len(arrived))
+        except Refused as error:
+            raise Aborted("unsafe for those that advertised") from error
+        self.graph = k_regular.neighbourhoods(arrived, self.round.neighbours(len(arrived)), self.draws)
+        rows = {party: [party, e["mask_key"], e["share_key"], e["signature"]] for party, e in self.entries.items()}
+        leaves = [keys.key_leaf(*row[:3]) for row in rows.values()]
+        root = merkle.root(leaves)
+        proofs = {party: [place, merkle.path(leaves, place)] for place, party in enumerate(rows) if self.round.degree}
+        outgoing = {}
+        for party in rows:
+            shown = sorted({party} | self.graph[party])
+            head = [plan_digest(self.round.plan), self.round.model_digest, root, len(rows)]
+            parts = [[rows[v] for v in shown], [proofs[v] for v in shown if v in proofs]]
+            outgoing |= self._send([party], ROSTER, head + parts)
         self.ctx = self.round.ctx(self.round.model_digest, root)
         return outgoing
 
@@ -306,10 +387,11 @@ class Server:
         self.dealt = {}
         for party in sorted(arrived):
             message = self._read(SHARES, party, arrived[party])
-            if [item["party"] for item in message["sealed"]] != sorted(set(self.entries) - {party}):
-                raise Malformed("shares for others than all others")
-            if len(message["commitments"]) != 2 or any(len(item["share_digests"]) != 64 for item in message["sealed"]):
-                raise Malformed("another number of secrets")
+            if [item["party"] for item in message["sealed"]] != sorted(self.graph[party]):
+                raise Malformed("shares for others than its neighbours")
+            sizes = {(len(item["ciphertext"]), len(item["share_digests"])) for item in message["sealed"]}
+            if len(message["commitments"]) != 2 or sizes != {(121, 64)}:
+                raise Malformed("another number of secrets, or of bytes")
             self.dealt[party] = message
         self._need(arrived, self.round.quorum)
         outgoing = {}
@@ -335,7 +417,7 @@ class Server:
                 if message["chunk"] != number or neighbours != self.reported.setdefault(party, neighbours):
                     raise Refused("a chunk out of order, or another A_u")
                 masked += words.unpack(message["words"], round_.bits, end - start)
-            if self.reported[party] != set(self.dealt) - {party}:
+            if self.reported[party] != self.graph[party] & set(self.dealt):
                 raise Refused("A_u is not the set whose shares were forwarded")
             self.total = [(a + y) % 2**round_.bits for a, y in zip(self.total, masked, strict=True)]
         self._need(arrived, round_.quorum)
@@ -365,7 +447,9 @@ class Server:
             for item in message["shares"]:
                 self._check_share(party, **item)
             self.answers[party] = {item["owner"]: item["share"] for item in message["shares"]}
-        self._need(arrived, self.round.threshold)
+            if self.round.prefetch and message["next_keys"]:
+                self.prefetched[party] = message["next_keys"]
+        self._need(arrived, self.round.threshold + 1)
         masks = []
         for u in sorted(self.reported):
             masks.append((keys.self_key(self.ctx, self._rebuild(u, "self_mask"), u), -1))
@@ -431,24 +515,36 @@ class Transcript:
     ctx: bytes = b""
     aborted: str = ""
     """The step at whose end the round ended without a sum."""
+    prefetched: dict = dataclasses.field(default_factory=dict)
+    """The next round's Advertise messages that came with the answers, by party."""
+    graph: dict = dataclasses.field(default_factory=dict)
 
 
-def run(round_, draws, vectors, drops=None):
-    """A whole round; `drops` maps a party to the step in which it falls silent, for good."""
+def run(round_, draws, vectors, drops=None, *, order=(), following=None, prefetched=None):
+    """A whole round; `drops` maps a party to the step in which it falls silent, for good.
+
+    `order`: the server's draws for the ring. `following`: the next round and everybody's draws for it. `prefetched`: the Advertise
+    messages of this round that came in the one before.
+    """
     drops = drops or {}
-    server = Server(round_)
+    server = Server(round_, order)
     parties = [Party(round_, i, draws[i], vectors[i]) for i in range(round_.parties)]
+    if following:
+        next_round, next_draws = following
+        for party in parties:
+            party.following = Party(next_round, party.index, next_draws[party.index], ())
     transcript = Transcript()
+    ahead = server.usable(prefetched or {})
 
     def send(outgoing):
         transcript.messages += [(False, party, data) for party, data in sorted(outgoing.items())]
         return outgoing
 
-    inbox = send(server.invite())
+    inbox = send(server.invite(ahead))
     for step in STEPS:
         if step == "consistency" and not round_.active:
             continue
-        arrived = {}
+        arrived = dict(ahead) if step == "advertise" else {}
         for party, data in sorted(inbox.items()):
             if drops.get(party) == step:
                 continue
@@ -465,6 +561,8 @@ def run(round_, draws, vectors, drops=None):
             return transcript
         finally:
             transcript.ctx = server.ctx
+            transcript.prefetched = server.prefetched
+            transcript.graph = getattr(server, "graph", {})
         if step == "unmask":
             transcript.total, transcript.survivors = outcome, sorted(server.reported)
             return transcript

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reference import aes, ed25519, gcm, hkdf, merkle, msgpack, shamir, x25519
+from reference import aes, ed25519, gcm, hkdf, k_regular, merkle, msgpack, shamir, x25519
+from reference.digest import sha256
 from reference.errors import Malformed, Refused
 
 
@@ -14,7 +15,7 @@ def unhex(text):
 
 
 def test_it_imports_nothing_but_the_standard_library_and_itself():
-    allowed = {"reference", "hashlib", "hmac", "struct", "functools", "dataclasses", "math", "re"}
+    allowed = {"reference", "hashlib", "hmac", "struct", "functools", "dataclasses", "math", "re", "fractions"}
     for path in Path(__file__).parent.glob("*.py"):
         if path.name.startswith("test_"):
             continue
@@ -270,6 +271,33 @@ def test_merkle_certificate_transparency_roots():
         assert merkle.root([unhex(leaf) for leaf in leaves[:size]]).hex() == root
 
 
+def test_merkle_paths_of_rfc_9162_2_1_5():
+    # The tree of seven entries there: PATH(0) = [b, h, l], PATH(3) = [c, g, l], PATH(4) = [f, j, k], PATH(6) = [i, k].
+    leaves = [bytes([i]) for i in range(7)]
+    a, b, c, d, e, f, j = (merkle.root([leaf]) for leaf in leaves)
+    g, h, i = (sha256(b"\x01" + left + right) for left, right in ((a, b), (c, d), (e, f)))
+    k, l = sha256(b"\x01" + g + h), sha256(b"\x01" + i + j)
+    paths = {0: b + h + l, 3: c + g + l, 4: f + j + k, 6: i + k}
+    for place, path in paths.items():
+        assert merkle.path(leaves, place) == path
+        assert merkle.root_from_path(leaves[place], place, 7, path) == merkle.root(leaves)
+
+
+# The table of the protocol note: n, then (k, t) for gamma = delta = .05, for .1, and for gamma .2, delta .1.
+TABLE = {
+    100: [(12, 6), (22, 11), (32, 21)],
+    1000: [(34, 18), (52, 28), (76, 47)],
+    10_000: [(38, 21), (60, 32), (90, 55)],
+    100_000: [(40, 22), (66, 35), (98, 59)],
+}
+
+
+@pytest.mark.parametrize("n", TABLE)
+def test_degrees_and_thresholds_of_the_protocol_note(n):
+    fractions = [(20, 20), (10, 10), (5, 10)]
+    assert [k_regular.choose(n, n // gamma, n // delta) for gamma, delta in fractions] == TABLE[n]
+
+
 def test_shamir_field_is_prime():
     # Miller-Rabin: 2^256 + 297 passes for 40 bases, and no number between 2^256 and it passes for 3. (For 2 the Fermat number
     # 2^256 + 1 would.)
@@ -314,12 +342,15 @@ def test_shamir_by_hand():
         ([], "90"),
         ([1, [b"\x02"]], "920191c40102"),
         ([0] * 16, "dc0010" + "00" * 16),
+        (True, "c3"),
+        (False, "c2"),
     ],
 )
 def test_msgpack_specification(value, data):
     # https://github.com/msgpack/msgpack/blob/master/spec.md, "Formats".
     assert msgpack.encode(value).hex() == data
     assert msgpack.decode(unhex(data)) == value
+    assert type(msgpack.decode(unhex(data))) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +367,6 @@ def test_msgpack_specification(value, data):
         "dc000100",
         "dd0000000100",
         "c0",
-        "c2",
         "80",
         "8100",
         "d0ff",

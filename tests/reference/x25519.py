@@ -1,5 +1,7 @@
 """X25519 (RFC 7748, section 5), after its pseudo code."""
 
+import functools
+
 from reference.errors import Refused
 
 P = 2**255 - 19
@@ -60,3 +62,9 @@ def agree(private, peer):
     if secret == bytes(32):
         raise Refused("the public key is of small order")
     return secret
+
+
+@functools.cache
+def usable(public):
+    """Whether a public key is a number below 2^255 - 19, and not of small order: no clamped private key maps it to zero."""
+    return int.from_bytes(public, "little") < P and x25519(bytes(32), public) != bytes(32)

@@ -1,6 +1,7 @@
 """Vectors of each derivation by itself, from the reference."""
 
-from reference import bitmap, ed25519, gcm, keys, merkle, messages, msgpack, shamir, words, x25519
+from reference import bitmap, ed25519, gcm, keys, messages, msgpack, shamir, words, x25519
+from reference import plan as plans
 from reference.digest import H, checksum
 from reference.keys import LABELS
 from vectors.streams import below, stream
@@ -41,13 +42,13 @@ def contexts():
                 "plan_digest": plan,
                 "model_digest": model,
                 "entries": [{"party": party, "mask_key": mask, "share_key": share} for party, mask, share in entries],
+                "leaves": [keys.key_leaf(*entry) for entry in entries],
                 "ctx0": ctx0,
                 "root": root,
                 "ctx": keys.ctx(ctx0, plan, model, root),
             }
         )
-    trees = [[stream(f"leaf {n} {i}", 7 * i) for i in range(n)] for n in range(8)]
-    return {"positive": rows, "merkle": [{"leaves": leaves, "root": merkle.root(leaves)} for leaves in trees]}
+    return {"positive": rows}
 
 
 def derived_keys():
@@ -176,9 +177,16 @@ def signatures():
     data = [
         ("advertise", {"ctx0": ctx, "party": 5, "mask_key": mask_key, "share_key": share_key}),
         ("survivors", {"ctx": ctx, "survivors": [0, 2, 300]}),
+        ("survivors", {"ctx": ctx, "survivors": []}),
         ("envelope", {"binding": ctx, "kind": 3, "session": session, "round": 7, "sender": 5, "body": body}),
+        ("roster-owner", {"roster_digest": stream("owned roster", 32)}),
     ]
-    make = {"advertise": keys.advertise_data, "survivors": keys.survivors_data, "envelope": messages.sealed_data}
+    make = {
+        "advertise": keys.advertise_data,
+        "survivors": keys.survivors_data,
+        "envelope": messages.sealed_data,
+        "roster-owner": plans.owner_data,
+    }
     rows = [
         {"what": what, **fields, "seed": seed, "verify_key": public, "signed": make[what](*fields.values())}
         for what, fields in data

@@ -7,14 +7,18 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [] if str(HERE.parent) in sys.path else [str(HERE.parent)]
 
+from vectors.agreements import encodings, plan_files, sessions  # noqa: E402
 from vectors.derivations import contexts, dealing, derived_keys, digests, masks, packed, sharing, signatures  # noqa: E402
-from vectors.rounds import SHAPES, Case  # noqa: E402
-from vectors.spoiled import negative  # noqa: E402
+from vectors.graphs import graphs, merkle_trees  # noqa: E402
+from vectors.rounds import SHAPES, Case, bodies  # noqa: E402
+from vectors.spoiled import late, negative, prefetched  # noqa: E402
 
 PROVENANCE = {
     "generator": "tests/vectors/generate.py",
     "source": "tests/reference: an independent implementation that imports nothing from securefl",
-    "specification": "docs/wire-format.md, version 1",
+    "specification": "docs/wire-format.md",
+    "format_version": 1,
+    "plan_version": 1,
     "randomness": "SHA-256(label || counter as u32), see tests/vectors/streams.py",
     "encoding": "bytes are hex, words and coordinates are integers, errors are named by their class in securefl.errors",
 }
@@ -43,8 +47,14 @@ def build():
         "dealing": dealing(),
         "signatures": signatures(),
         "words": packed(),
+        "merkle": merkle_trees(),
+        "graphs": graphs(),
+        "plans": plan_files(),
+        "sessions": sessions(),
+        "encoding": encodings(),
+        "messages": bodies(cases),
         "rounds": {"positive": [case.described() for case in cases.values()]},
-        "negative": {"negative": negative(cases)},
+        "negative": {"negative": negative(cases), "late": late(cases), "prefetched": prefetched(cases)},
     }
     return {f"{name}.json": {"provenance": PROVENANCE, **hexed(content)} for name, content in files.items()}
 

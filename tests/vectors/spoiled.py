@@ -1,6 +1,6 @@
 """What must be refused: each message takes the place of a good one in a round of the reference."""
 
-from reference import bitmap, ed25519, keys, messages, msgpack, protocol
+from reference import bitmap, ed25519, keys, merkle, messages, msgpack, protocol, shamir, x25519
 from vectors.rounds import kind_of
 from vectors.streams import stream
 
@@ -145,8 +145,9 @@ def invites(s):
     s.add_body("a plan with bytes after its end", s.changed(0, msgpack.encode(plan) + b"\x00"), MALFORMED)
     spoil("a plan of version 2", [0], 2, MALFORMED)
     spoil("a plan of another protocol", [1], "plain", MALFORMED)
-    spoil("a plan with a field too few", [16], None, MALFORMED)
-    spoil("a bound that is an integer", [9 + 1], 1, MALFORMED)
+    spoil("a plan with a field too few", [18], None, MALFORMED)
+    spoil("a bound that is an integer", [12], 1, MALFORMED)
+    spoil("a prefetch that is an integer", [9], 1, MALFORMED)
     spoil("an unknown server model", [2], "honest", REFUSED)
     spoil("an unknown graph", [3], "star", REFUSED)
     spoil("a plan for other parties", [4], s.case.round.parties + 1, REFUSED)
@@ -154,11 +155,21 @@ def invites(s):
     spoil("a threshold of all", [5], s.case.round.parties, REFUSED)
     spoil("as many colluders as the threshold", [6], s.case.round.threshold, REFUSED)
     spoil("two survivors", [7], 2, REFUSED)
-    spoil("a ring that overflows", [8], 8, REFUSED)
-    if plan[13]:
+    spoil("more survivors than parties", [7], s.case.round.parties + 1, REFUSED)
+    spoil("a ring that overflows", [10], 8, REFUSED)
+    spoil("a neighbour too few", [8], plan[8] - 1, REFUSED)
+    spoil("the other graph", [3], "complete" if s.case.round.degree else "k-regular", REFUSED)
+    if s.case.round.degree:
+        spoil("a k-regular graph under an active server", [2], "active", REFUSED)
+        spoil("a degree at which the honest may fall apart", [8], 2, REFUSED)
+        spoil("a degree of all", [8], s.case.round.parties, REFUSED)
+        spoil("a threshold that does not live", [5], 3, REFUSED)
+        spoil("colluders who could open a secret", [6], 2, REFUSED)
+        spoil("a floor that lets the honest fall apart", [7], 5, REFUSED)
+    if plan[15]:
         two = [["loss", 0.0, 1.0], ["accuracy", 0.0, 1.0]]
-        spoil("metrics out of order", [13], two, MALFORMED)
-        spoil("a metric twice", [13], [two[0], two[0]], MALFORMED)
+        spoil("metrics out of order", [15], two, MALFORMED)
+        spoil("a metric twice", [15], [two[0], two[0]], MALFORMED)
 
 
 def advertises(s):
@@ -184,11 +195,11 @@ def advertises(s):
 
 
 def rosters(s):
-    plan, model, _, entries = s.body
+    plan, model, _, attending, entries, _ = s.body
 
     def listed(what, changed, error, root=None):
         correct = keys.key_list_root([row[:3] for row in changed])
-        s.add_body(what, [plan, model, root or correct, changed], error)
+        s.add_body(what, [plan, model, root or correct, len(changed), changed, []], error)
 
     def signed(row):
         data = keys.advertise_data(s.case.round.ctx0, *row[:3])
@@ -197,8 +208,15 @@ def rosters(s):
     s.add_body("another plan", s.changed(0, stream("other plan", 32)), REFUSED)
     s.add_body("another root", s.changed(2, stream("other root", 32)), REFUSED)
     s.add_body("a root of 31 bytes", s.changed(2, bytes(31)), MALFORMED)
-    s.add_body("a party index of 65536", s.changed(3, 2, 0, 65536), MALFORMED)
-    s.add_body("a mask key of 31 bytes", s.changed(3, 1, 1, bytes(31)), MALFORMED)
+    s.add_body("a party index of 65536", s.changed(4, 2, 0, 65536), MALFORMED)
+    s.add_body("a mask key of 31 bytes", s.changed(4, 1, 1, bytes(31)), MALFORMED)
+    for number in (0, attending - 1, attending + 1, 65536):
+        s.add_body(f"{number} attending", s.changed(3, number), REFUSED)
+    s.add_body("65537 attending", s.changed(3, 65537), MALFORMED)
+    leaves = [keys.key_leaf(*row[:3]) for row in entries]
+    proofs = [[place, merkle.path(leaves, place)] for place in range(len(leaves))]
+    s.add_body("proofs on the complete graph", s.changed(5, proofs), REFUSED)
+    s.add_body("one empty proof on the complete graph", s.changed(5, [[0, b""]]), REFUSED)
     listed("out of order", [entries[0], entries[2], entries[1]], REFUSED)
     listed("a party twice", [*entries, entries[2]], REFUSED)
     listed("a party that is not on the roster", [*entries, [3, bytes(32), stream("x", 32), entries[2][3]]], REFUSED)
@@ -212,12 +230,131 @@ def rosters(s):
     )
     listed("another party's key twice", [*entries[:2], signed(exchanged(entries[2], [1], entries[1][1]))], REFUSED)
     listed("a share key of small order", [*entries[:2], signed(exchanged(entries[2], [2], bytes(32)))], REFUSED)
+    wide = (int.from_bytes(entries[2][2], "little") | 1 << 255).to_bytes(32, "little")
+    listed("a share key with its top bit set", [*entries[:2], signed(exchanged(entries[2], [2], wide))], REFUSED)
     if s.case.identities:
         listed("keys with no signature", exchanged(entries, [1, 3], b""), REFUSED)
         listed("keys with another party's signature", exchanged(entries, [1, 3], entries[2][3]), REFUSED)
         listed("a key exchanged under the signature", exchanged(entries, [1, 1], stream("k", 32)), REFUSED)
     else:
         listed("a signature that nobody would check", exchanged(entries, [1, 3], bytes(64)), REFUSED)
+
+
+def ring_rosters(s):
+    """The part of the key list that a party sees on the k-regular graph."""
+    *_, root, attending, entries, proofs = s.body
+    seen = {row[0] for row in entries}
+    rows, leaves = advertised(s.case)
+    strangers = [(row, [place, merkle.path(leaves, place)]) for place, row in enumerate(rows) if row[0] not in seen]
+
+    def shown(what, pairs, error=REFUSED):
+        pairs = list(pairs)
+        s.add_body(what, [*s.body[:4], [row for row, _ in pairs], [proof for _, proof in pairs]], error)
+
+    good = list(zip(entries, proofs, strict=True))
+    shown("a neighbour missing", good[:-1])
+    shown("a neighbour too many, with a good proof", sorted([*good, strangers[0]]))
+    shown("everybody, with good proofs", sorted([*good, *strangers]))
+    shown("the receiver missing, for another", sorted([*good[1:], strangers[0]]))
+    shown("the receiver alone", good[:1])
+    shown("nobody", [])
+    shown("out of order", [good[0], good[2], good[1], *good[3:]])
+    shown("a neighbour twice", [*good[:2], good[1], *good[3:]])
+    s.add_body("no proofs", s.changed(5, []), REFUSED)
+    s.add_body("a proof missing", s.changed(5, proofs[:-1]), REFUSED)
+    s.add_body("a proof too many", s.changed(5, [*proofs, proofs[0]]), REFUSED)
+    s.add_body("two proofs exchanged", s.changed(5, [proofs[0], proofs[2], proofs[1], *proofs[3:]]), REFUSED)
+    place, path = proofs[1]
+    s.add_body("a proof of another place", s.changed(5, 1, 0, place ^ 1), REFUSED)
+    s.add_body("a proof of a place beyond the last", s.changed(5, 1, 0, attending), REFUSED)
+    s.add_body("a proof of place 65536", s.changed(5, 1, 0, 65536), MALFORMED)
+    s.add_body("a flipped bit of a path", s.changed(5, 1, 1, flip(path, 77)), REFUSED)
+    s.add_body("a node of a path missing", s.changed(5, 1, 1, path[32:]), REFUSED)
+    s.add_body("a node of a path too many", s.changed(5, 1, 1, path + bytes(32)), REFUSED)
+    s.add_body("a path a byte short", s.changed(5, 1, 1, path[:-1]), REFUSED)
+    s.add_body("an empty path", s.changed(5, 1, 1, b""), REFUSED)
+    s.add_body("a path of 17 nodes", s.changed(5, 1, 1, bytes(17 * 32)), MALFORMED)
+    s.add_body("the nodes of a path exchanged", s.changed(5, 1, 1, path[32:64] + path[:32] + path[64:]), REFUSED)
+    s.add_body("another root", s.changed(2, flip(root, 0)), REFUSED)
+    s.add_body("a neighbour's key exchanged", s.changed(4, 1, 1, x25519.public_key(stream("k", 32))), REFUSED)
+    s.add_body("a neighbour's key of small order", s.changed(4, 1, 1, bytes(32)), REFUSED)
+    s.add_body("a neighbour under another name", s.changed(4, 4, 0, 7 if entries[4][0] != 7 else 6), REFUSED)
+    s.add_body("a signature that nobody would check", s.changed(4, 1, 3, bytes(64)), REFUSED)
+    for number in (0, attending - 3, attending - 2, attending + 1, 65536):
+        s.add_body(f"{number} attending", s.changed(3, number), REFUSED)
+    s.add_body("65537 attending", s.changed(3, 65537), MALFORMED)
+    s.add_body("another plan", s.changed(0, stream("other plan", 32)), REFUSED)
+
+
+def advertised(case):
+    """Everybody's rows of the key list, and its leaves."""
+    rows = {}
+    for place, (up, party, _) in enumerate(case.transcript.messages):
+        if up and case.kind(place) == "advertise":
+            rows[party] = [party, *msgpack.decode(case.fields(place)[5])]
+    rows = [rows[party] for party in sorted(rows)]
+    return rows, [keys.key_leaf(*row[:3]) for row in rows]
+
+
+def stranger(s):
+    """A party that is not the sender's or receiver's neighbour."""
+    return min(set(range(s.case.round.parties)) - s.case.transcript.graph[s.party] - {s.party})
+
+
+def ring_shares(s):
+    _, sealed = s.body
+    other = stranger(s)
+    s.add_body("a neighbour missing", s.changed(1, sealed[:-1]), MALFORMED)
+    s.add_body("a stranger too many", s.changed(1, sorted([*sealed, [other, *sealed[0][1:]]])), MALFORMED)
+    s.add_body("a stranger for a neighbour", s.changed(1, sorted([*sealed[1:], [other, *sealed[0][1:]]])), MALFORMED)
+    s.add_body("shares for itself", s.changed(1, sorted([*sealed[1:], [s.party, *sealed[0][1:]]])), MALFORMED)
+    s.add_body("nobody", s.changed(1, []), MALFORMED)
+
+
+def ring_ciphertexts(s):
+    (sealed,) = s.body
+    s.add_body("of a stranger", [sorted([*sealed, [stranger(s), *sealed[0][1:]]])], REFUSED)
+    s.add_body("from itself", [sorted([*sealed, [s.party, *sealed[0][1:]]])], REFUSED)
+    s.add_body("fewer than t", [sealed[: s.case.round.threshold - 1]], REFUSED)
+    s.add_body("none", [[]], REFUSED)
+    s.add_body("a flipped bit", s.changed(0, 0, 1, flip(sealed[0][1], 300)), ABORTED)
+    s.add_body(
+        "the dealers exchanged",
+        [[[sealed[0][0], *sealed[1][1:]], [sealed[1][0], *sealed[0][1:]], *sealed[2:]]],
+        ABORTED,
+    )
+
+
+def ring_masked_inputs(s):
+    n, around = s.case.round.parties, s.case.transcript.graph[s.party]
+    s.add_body("A_u with a stranger", s.changed(1, bitmap.pack(around | {stranger(s)}, n)), REFUSED)
+    s.add_body("A_u with itself", s.changed(1, bitmap.pack(around | {s.party}, n)), REFUSED)
+    s.add_body("A_u too small", s.changed(1, bitmap.pack(sorted(around)[1:], n)), REFUSED)
+    s.add_body("A_u of everybody else", s.changed(1, bitmap.pack(set(range(n)) - {s.party}, n)), REFUSED)
+
+
+def ring_unmasks(s):
+    n, floor = s.case.round.parties, s.case.round.min_survivors
+    s.add_body("without the receiver", s.changed(0, bitmap.pack(set(range(n)) - {s.party}, n)), REFUSED)
+    s.add_body("below the floor", s.changed(0, bitmap.pack(range(floor - 1), n)), REFUSED)
+    s.add_body(
+        "the neighbourhood alone", s.changed(0, bitmap.pack(s.case.transcript.graph[s.party] | {s.party}, n)), REFUSED
+    )
+    s.add_body("nobody", s.changed(0, bytes(1)), REFUSED)
+    s.add_body("in two bytes", s.changed(0, s.body[0] + b"\x00"), MALFORMED)
+    s.add_body("in no byte", s.changed(0, b""), MALFORMED)
+    s.add_body("a signature that nobody would check", s.changed(1, [[0, bytes(64)]]), REFUSED)
+
+
+def ring_unmask_shares(s):
+    rows, ahead = s.body
+    s.add_body("a neighbour missing", [rows[:-1], ahead], REFUSED)
+    s.add_body("a share of a stranger", [sorted([*rows, [stranger(s), *rows[0][1:]]]), ahead], REFUSED)
+    s.add_body(
+        "a share of a stranger for a neighbour's", [sorted([*rows[1:], [stranger(s), *rows[0][1:]]]), ahead], REFUSED
+    )
+    s.add_body("the wrong label", s.changed(0, 0, 1, "mask_key"), REFUSED)
+    s.add_body("a lying share", s.changed(0, 0, 2, flip(rows[0][2], 200)), REFUSED)
 
 
 def shares(s):
@@ -270,6 +407,7 @@ def ciphertexts(s):
     dealt("a bundle with one share", {"self_mask": good["self_mask"]})
     dealt("a bundle with an unknown label", {"self_mask": good["self_mask"], "noise_0": good["mask_key"]})
     dealt("a share of 32 bytes", {**good, "mask_key": good["mask_key"][1:]})
+    dealt("a share of p", {**good, "mask_key": shamir.P.to_bytes(33, "big")})
 
 
 def masked_inputs(s):
@@ -331,12 +469,12 @@ def unmasks(s):
 
 
 def unmask_shares(s):
-    (rows,) = s.body
-    s.add_body("an owner missing", [rows[:1]], REFUSED)
-    s.add_body("no shares", [[]], REFUSED)
-    s.add_body("an owner twice", [[rows[0], *rows]], REFUSED)
-    s.add_body("owners out of order", [rows[::-1]], REFUSED)
-    s.add_body("a share of itself", [[[0, *rows[0][1:]], *rows]], REFUSED)
+    rows, ahead = s.body
+    s.add_body("an owner missing", [rows[:1], ahead], REFUSED)
+    s.add_body("no shares", [[], ahead], REFUSED)
+    s.add_body("an owner twice", [[rows[0], *rows], ahead], REFUSED)
+    s.add_body("owners out of order", [rows[::-1], ahead], REFUSED)
+    s.add_body("a share of itself", [[[0, *rows[0][1:]], *rows], ahead], REFUSED)
     s.add_body("a lying share", s.changed(0, 0, 2, flip(rows[0][2], 200)), REFUSED)
     s.add_body("another owner's share", s.changed(0, 0, 2, rows[1][2]), REFUSED)
     s.add_body("the wrong label", s.changed(0, 0, 1, "mask_key"), REFUSED)
@@ -347,6 +485,9 @@ def unmask_shares(s):
     s.add_body("a share of 32 bytes", s.changed(0, 0, 2, rows[0][2][1:]), MALFORMED)
     s.add_body("a share of 34 bytes", s.changed(0, 0, 2, b"\x00" + rows[0][2]), MALFORMED)
     s.add_body("an owner of 65536", s.changed(0, 0, 0, 65536), MALFORMED)
+    s.add_body("next keys of 513 bytes", s.changed(1, bytes(513)), MALFORMED)
+    s.add_body("next keys as text", s.changed(1, "keys"), MALFORMED)
+    s.add_body("next keys of nil", msgpack.encode([rows, b""])[:-2] + b"\xc0", MALFORMED)
 
 
 BODIES = {
@@ -361,6 +502,18 @@ BODIES = {
     "unmask": unmasks,
     "unmask_shares": unmask_shares,
 }
+RING_BODIES = {
+    "invite": invites,
+    "roster": ring_rosters,
+    "shares": ring_shares,
+    "ciphertexts": ring_ciphertexts,
+    "masked_input": ring_masked_inputs,
+    "unmask": ring_unmasks,
+    "unmask_shares": ring_unmask_shares,
+}
+
+
+RING_SHAPES = ("k-regular-8-drops-at-advertise", "k-regular-8-drops-at-share-keys")
 
 
 def larger_rounds(cases):
@@ -381,14 +534,32 @@ def larger_rounds(cases):
     colluders = [[party, ed25519.sign(case.identities[party], data)] for party in (1, 2, 3)]
     s.add_body("another set than the one signed, with good signatures", [bitmap.pack(shown, 5), colluders], REFUSED)
     rows += s.rows
+
+    for name in RING_SHAPES:
+        case = cases[name]
+        n, heard = case.round.parties, set(case.transcript.survivors)
+        s = Spoiler(case, "unmask")
+        s.add_body(
+            "without the receiver",
+            s.changed(0, bitmap.pack(heard - {s.party} | {min(set(range(n)) - heard)}, n)),
+            REFUSED,
+        )
+        gone = sorted(party for party, step in case.shape["drops"].items() if step in {"advertise", "share_keys"})
+        near = [party for party in gone if party in case.transcript.graph.get(s.party, ())]
+        if near:
+            s.add_body("with a neighbour that dealt nothing", s.changed(0, bitmap.pack(heard | {near[0]}, n)), REFUSED)
+        if case.attending < n:
+            more = heard | set(gone)
+            s.add_body("more than advertised", s.changed(0, bitmap.pack(more, n)), REFUSED)
+        rows += s.rows
     return rows
 
 
 def negative(cases):
-    """Envelopes are spoiled in one round, bodies in one of each server model."""
+    """Envelopes are spoiled in one round, bodies in one of each server model and on the k-regular graph."""
     rows = []
-    for name in ("active-3", "semi-honest-3"):
-        for kind, spoil in BODIES.items():
+    for name, bodies in (("active-3", BODIES), ("semi-honest-3", BODIES), ("k-regular-8", RING_BODIES)):
+        for kind, spoil in bodies.items():
             if kind not in cases[name].places():
                 continue
             spoiler = Spoiler(cases[name], kind)
@@ -397,3 +568,69 @@ def negative(cases):
             spoil(spoiler)
             rows += spoiler.rows
     return rows + larger_rounds(cases)
+
+
+def late(cases):
+    """Dealers whose lie nobody can see before a secret is rebuilt: the message is taken, the round ends at its last step."""
+    rows = []
+    lies = (
+        ("semi-honest-3", 0, 0, "a commitment to another self mask"),
+        ("active-3", 2, 0, "a commitment to another self mask"),
+        ("k-regular-8", 5, 0, "a commitment to another self mask"),
+        ("semi-honest-5-drops", 1, 1, "a commitment to another mask key, by a party that leaves"),
+        ("k-regular-8-drops-at-masked-input", 7, 1, "a commitment to another mask key, by a party that leaves"),
+    )
+    for name, liar, label, what in lies:
+        case = cases[name]
+        s = Spoiler(case, "shares")
+        sent = enumerate(case.transcript.messages)
+        s.place = next(p for p, (up, party, _) in sent if up and party == liar and case.kind(p) == "shares")
+        s.party, s.fields = liar, case.fields(s.place)
+        s.body = msgpack.decode(s.fields[5])
+        s.identity = case.identities[liar] if case.identities else None
+        s.add_body(what, s.changed(0, label, flip(s.body[0][label], 5)), ABORTED)
+        rows += [{**row, "at": "unmask"} for row in s.rows]
+    return rows
+
+
+def prefetched(cases):
+    """Keys that came with the answers of the round before and are not used: their party is invited like everybody else."""
+    rows = []
+    for name in ("active-5-prefetch-2", "k-regular-7-prefetch-2"):
+        case = cases[name]
+        ahead = case.before.transcript.prefetched
+        party, r = 1, case.round
+        fields = msgpack.decode(ahead[party])
+        mask_key, share_key, _ = body = msgpack.decode(fields[5])
+        identity = case.identities[party] if case.identities else None
+
+        def sealed(body, number=2, binding=None, sender=1, kind=messages.ADVERTISE, r=r, identity=identity):
+            return messages.envelope(kind, body, r.session, number, sender, binding or r.ctx0, identity)
+
+        def signed(*pair, ctx0=None, r=r, identity=identity):
+            return [*pair, ed25519.sign(identity, keys.advertise_data(ctx0 or r.ctx0, 1, *pair)) if identity else b""]
+
+        later = keys.ctx0(r.session, 3, r.roster_digest)
+        bad = [
+            ("no message", b"keys"),
+            ("truncated", ahead[party][:-1]),
+            ("a flipped bit", flip(ahead[party], 600)),
+            ("of another party", ahead[2]),
+            ("in the name of another party", sealed(body, sender=2)),
+            ("in the name of the server", sealed(body, sender=messages.SERVER)),
+            ("for the round before", sealed(signed(mask_key, share_key), number=1)),
+            ("for the round after the next", sealed(signed(mask_key, share_key, ctx0=later), number=3, binding=later)),
+            ("for another context", sealed(body, binding=stream("another", 32))),
+            ("of another kind", sealed([b"", bytes(32)], kind=messages.INVITE)),
+            ("one key twice", sealed(signed(mask_key, mask_key))),
+            ("a key of small order", sealed(signed(mask_key, bytes(32)))),
+            ("a key of the party before", sealed(signed(msgpack.decode(msgpack.decode(ahead[0])[5])[0], share_key))),
+        ]
+        if identity:
+            unsigned = messages.envelope(messages.ADVERTISE, body, r.session, 2, 1, r.ctx0)
+            bad += [
+                ("keys without a signature", sealed([mask_key, share_key, b""])),
+                ("a checksum for a seal", unsigned),
+            ]
+        rows += [{"round": name, "party": party, "what": what, "data": data} for what, data in bad]
+    return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from securefl.crypto import merkle
 from securefl.crypto.digest import digest
@@ -41,6 +41,11 @@ def key_tree(entries: Iterable[KeyEntry]) -> merkle.Tree:
     return merkle.Tree([key_leaf(entry) for entry in entries])
 
 
-def key_list_root(entries: Iterable[KeyEntry]) -> bytes:
-    """The root of `key_tree`, 32 bytes."""
-    return key_tree(entries).root
+def sized_root(tree_root: bytes, attending: int) -> bytes:
+    """H(number of entries, root of their tree), 32 bytes: a Merkle path alone shows little of how long the list is."""
+    return digest("key list", attending, tree_root)
+
+
+def key_list_root(entries: Sequence[KeyEntry]) -> bytes:
+    """The root of a whole key list, 32 bytes: what enters ctx."""
+    return sized_root(key_tree(entries).root, len(entries))

@@ -13,7 +13,7 @@ from securefl.crypto import merkle
 from securefl.crypto.digest import DIGEST_BYTES, equal
 from securefl.errors import CryptoError, RemoteProtocolError, UnsafePlanError
 from securefl.secagg.advertise import Advertised, check_entry
-from securefl.secagg.context import bind, key_leaf, key_tree, pre_context
+from securefl.secagg.context import bind, key_leaf, key_list_root, key_tree, pre_context, sized_root
 from securefl.secagg.graph import Neighbourhoods
 from securefl.secagg.k_regular import refit
 from securefl.types import SERVER, Graph, RoundContext, Step
@@ -45,20 +45,21 @@ def publish(
     """The root of the key list, and the message that shows each party its part of it."""
     listed = [entries[party] for party in sorted(entries)]
     tree = key_tree(listed)
+    root = sized_root(tree.root, len(listed))
 
     def roster(shown: list[KeyEntry], proofs: list[KeyProof]) -> Roster:
-        return Roster(context.plan_digest, context.model_digest, tree.root, len(listed), shown, proofs)
+        return Roster(context.plan_digest, context.model_digest, root, len(listed), shown, proofs)
 
     if context.graph is Graph.COMPLETE:
         whole = roster(listed, [])
-        return tree.root, lambda _: whole
+        return root, lambda _: whole
     proofs = {entry.party: KeyProof(place, b"".join(tree.path(place))) for place, entry in enumerate(listed)}
 
     def part(party: int) -> Roster:
         shown = sorted({party} | graph.of(party))
         return roster([entries[member] for member in shown], [proofs[member] for member in shown])
 
-    return tree.root, part
+    return root, part
 
 
 def accept_roster(
@@ -132,7 +133,7 @@ def _check_degree(context: RoundContext, message: Roster) -> None:
 
 def _check_root(context: RoundContext, message: Roster) -> None:
     if context.graph is Graph.COMPLETE:
-        if not equal(key_tree(message.entries).root, message.root):
+        if not equal(key_list_root(message.entries), message.root):
             raise _refuse("the key list does not have the root that was sent with it", "leave this server")
         return
     for entry, proof in zip(message.entries, message.proofs, strict=True):
@@ -141,7 +142,7 @@ def _check_root(context: RoundContext, message: Roster) -> None:
             root = merkle.root_from_path(key_leaf(entry), proof.place, message.attending, path)
         except CryptoError as error:
             raise _refuse(f"a Merkle proof of the key list is none: {error.message}", "leave this server") from error
-        if not equal(root, message.root):
+        if not equal(sized_root(root, message.attending), message.root):
             raise _refuse("an entry of the key list is not under the root that was sent with it", "leave this server")
 
 

@@ -281,6 +281,13 @@ class ServerRound:
 
     def _on_unmask_shares(self, party: int, name: str, body: bytes) -> bool:
         message = self._decode(UnmaskShares, Kind.UNMASK_SHARES, body, name)
+        if message.next_keys and not self.context.prefetch:
+            raise RemoteProtocolError(
+                f"{name} sent keys ahead under a plan without prefetch",
+                phase=Step.UNMASK,
+                suspects=(name,),
+                remedy="go on without its shares",
+            )
         self._got.answers[party] = check_answer(
             self._ctx,
             party,
@@ -290,7 +297,7 @@ class ServerRound:
             dealt=self._got.dealt,
             name=name,
         )
-        if message.next_keys and self.context.prefetch:
+        if message.next_keys:
             self._got.prefetched[party] = message.next_keys
         return True
 

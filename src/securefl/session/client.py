@@ -22,6 +22,7 @@ from securefl.pipeline import EncodedParts, check_update
 from securefl.plan import Plan, Roster
 from securefl.policy import ClientPolicy
 from securefl.secagg.client import ClientRound
+from securefl.secagg.context import pre_context
 from securefl.secagg.states import ClientState
 from securefl.session.diary import Diary
 from securefl.session.invitation import plan_in
@@ -40,8 +41,8 @@ from securefl.session.snapshot import (
 from securefl.session.submission import Submission
 from securefl.session.used_file import UsedFile
 from securefl.types import SERVER, RoundContext, Step, Tree
-from securefl.wire.envelope import Envelope, parse
-from securefl.wire.messages import CHUNK_VALUES, Kind
+from securefl.wire.envelope import Envelope, check_seal, parse
+from securefl.wire.messages import CHUNK_VALUES, MAX_ROUNDS, Kind
 
 _SESSIONS_REMEMBERED: Final = 256
 """Sessions whose last round is remembered, so that an invitation is not taken twice; keys are fresh in any case."""
@@ -193,6 +194,8 @@ class SecAggClient(Redacted):
         if envelope.kind is Kind.INVITE:
             return iter(self._on_invite(envelope))
         if envelope.kind is Kind.ROSTER and self._next is not None and _is_for(self._next, envelope):
+            # Bytes damaged on the way begin no round.
+            check_seal(envelope, binding=pre_context(self._next.context), verify_key=None, suspect=SERVER)
             self._enter_prefetched(self._next)
         if self._round is None:
             raise RemoteProtocolError(
@@ -272,7 +275,7 @@ class SecAggClient(Redacted):
     def _prefetch(self) -> bytes:
         """The keys of the round that follows, made while this one ends; none where the policy would not join it."""
         current, plan = self._round, self._plan
-        if current is None or plan is None:
+        if current is None or plan is None or current.context.round + 1 >= MAX_ROUNDS:
             return b""
         try:
             self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)

@@ -17,7 +17,16 @@ from securefl.crypto.digest import checksum, digest, equal
 from securefl.crypto.signing import SigningKey, verify
 from securefl.errors import CryptoError, MalformedMessageError, RemoteProtocolError
 from securefl.wire import codec
-from securefl.wire.messages import CHUNK_VALUES, MAX_ADVERTISE, MAX_LABELS, MAX_PARTIES, VERSION, Bytes16, Kind
+from securefl.wire.messages import (
+    CHUNK_VALUES,
+    MAX_ADVERTISE,
+    MAX_LABELS,
+    MAX_PARTIES,
+    MAX_ROUNDS,
+    VERSION,
+    Bytes16,
+    Kind,
+)
 
 SERVER_INDEX: Final = 0xFFFFFFFF
 CHECKSUM_BYTES: Final = 16
@@ -32,7 +41,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     version: Annotated[int, msgspec.Meta(ge=VERSION, le=VERSION)]
     kind: Kind
     session: Bytes16
-    round: Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+    round: Annotated[int, msgspec.Meta(ge=0, lt=MAX_ROUNDS)]
     sender: Annotated[int, msgspec.Meta(ge=0, le=SERVER_INDEX)]
     body: bytes
     seal: Annotated[bytes, msgspec.Meta(min_length=CHECKSUM_BYTES, max_length=SIGNATURE_BYTES)]

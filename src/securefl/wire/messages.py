@@ -13,6 +13,7 @@ import msgspec
 
 VERSION: Final = 1
 MAX_PARTIES: Final = 1 << 16
+MAX_ROUNDS: Final = 1 << 32
 MAX_PATH: Final = 16
 """Nodes of the longest Merkle path: log2 of MAX_PARTIES."""
 MAX_LABELS: Final = 64
