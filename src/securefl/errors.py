@@ -27,9 +27,13 @@ class UnsafePlanError(SecureFLError):
         value: the offending value.
         bound: the bound it broke, as text ("> 12", "3..200").
         remedy: what would make the plan safe.
+
+    Attributes:
+        rule: the rule that is broken, without value and bound.
     """
 
     def __init__(self, message: str, *, value: object, bound: str, remedy: str) -> None:
+        self.rule = message
         self.value = value
         self.bound = bound
         super().__init__(f"{message}: got {value}, needs {bound}", remedy=remedy)

@@ -5,6 +5,8 @@ Conventions of the documents:
 - every ```python block runs, in order, in one namespace a file;
 - a ```text block right after one is what it prints; "..." stands for whatever a line may hold (doctest's ELLIPSIS);
 - every line of a ```sh block that begins with `securefl` runs, in an empty folder, except the trainings, which others test;
+  under a `<!-- after the code -->` line it runs in the folder of the file's code, when that has run;
+- a ```text block right after a ```sh block is what its commands print, at 80 columns;
 - a ```mermaid block right under a `<!-- states: ... -->` line is drawn from the tables of `securefl/secagg/states.py`.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -37,6 +40,7 @@ RUNNING = [path for path in DOCUMENTS if "```python" in path.read_text(encoding=
 BLOCK = re.compile(r"^```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 VERB = re.compile(r"`(securefl [a-z][^`\n]*)`")
 TRAININGS = {"demo", "run"}
+AFTER_THE_CODE = "<!-- after the code -->\n"
 
 
 def name_of(path: Path) -> str:
@@ -53,6 +57,35 @@ def examples(path: Path) -> Iterator[tuple[int, str, str | None]]:
     outputs = {block.start(): block["text"] for block in blocks(path, "text")}
     for block in blocks(path, "python"):
         yield text.count("\n", 0, block.start()) + 2, block["text"], outputs.get(block.end() + 1)
+
+
+def follows_the_code(path: Path, block: re.Match[str]) -> bool:
+    return path.read_text(encoding="utf-8")[: block.start()].endswith(AFTER_THE_CODE)
+
+
+def check_commands(path: Path, block: re.Match[str], folder: Path) -> None:
+    """Run the commands of a ```sh block, and compare what they print with the ```text block after it."""
+    printed = ""
+    for line in block["text"].splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] != ["securefl"] or words[1] in TRAININGS:
+            continue
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", "from securefl.cli.main import entry; entry()", *words[1:]],
+            cwd=folder,
+            env={**os.environ, "COLUMNS": "80"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        printed += done.stdout
+    after = [text for text in blocks(path, "text") if text.start() == block.end() + 1]
+    if after:
+        assert same_output(after[0]["text"], printed), (
+            f"{name_of(path)} says\n{after[0]['text']}\nand prints\n{printed}"
+        )
 
 
 def same_output(expected: str, got: str) -> bool:
@@ -88,11 +121,15 @@ def test_code_runs_and_prints_what_stands_there(path, monkeypatch, tmp_path):
             assert same_output(expected, got), f"{name_of(path)}:{line} says\n{expected}\nand prints\n{got}"
         tried += 1
     assert tried
+    for block in blocks(path, "sh"):
+        if follows_the_code(path, block):
+            check_commands(path, block, tmp_path)
 
 
 def test_the_documents_with_code_are_these():
     """So that a block whose fence is misspelt does not pass untried."""
-    assert {"README.md", "docs/what-can-the-server-see.md"} <= {name_of(path) for path in RUNNING}
+    pages = {"docs/what-can-the-server-see.md", "docs/many-parties.md", "docs/crashes.md"}
+    assert {"README.md", *pages} <= {name_of(path) for path in RUNNING}
     languages = {block["language"] for path in DOCUMENTS for block in BLOCK.finditer(path.read_text(encoding="utf-8"))}
     assert languages <= {"python", "text", "sh", "toml", "mermaid"}
 
@@ -149,26 +186,26 @@ def test_verbs_and_options_exist():
         options = {option for parameter in known[verb].params for option in parameter.opts} | {"--help"}
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
         tried.add(verb)
-    assert {"demo", "run", "init", "plan show", "policy check", "keygen", "roster verify", "doctor"} <= tried
+    assert {
+        "demo",
+        "run",
+        "init",
+        "plan show",
+        "policy check",
+        "keygen",
+        "roster verify",
+        "secagg-params",
+        "receipts verify",
+        "doctor",
+    } <= tried
 
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if blocks(path, "sh")], ids=name_of)
 def test_commands_run(path, tmp_path):
     (tmp_path / "password.txt").write_text("correct horse battery staple\n", encoding="utf-8")
     for block in blocks(path, "sh"):
-        for line in block["text"].splitlines():
-            words = shlex.split(line, comments=True)
-            if words[:1] != ["securefl"] or words[1] in TRAININGS:
-                continue
-            done = subprocess.run(  # noqa: S603 - our own program
-                [sys.executable, "-c", "from securefl.cli.main import entry; entry()", *words[1:]],
-                cwd=tmp_path,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=60,
-            )
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        if not follows_the_code(path, block):
+            check_commands(path, block, tmp_path)
 
 
 def client_diagram() -> str:
@@ -216,19 +253,30 @@ def table(text: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in found[1].splitlines()]
 
 
-@pytest.mark.parametrize("model", [ServerModel.SEMI_HONEST, ServerModel.ACTIVE])
-def test_security_page_tells_what_reports_tell(model):
+@pytest.mark.parametrize(
+    ("column", "parties", "protocol"),
+    [
+        pytest.param(1, 10, sfl.SecAgg(server="semi-honest", max_colluders=2), id="semi-honest"),
+        pytest.param(2, 10, sfl.SecAgg(server="active", max_colluders=2), id="active"),
+        pytest.param(
+            3,
+            60,
+            sfl.SecAgg(server="semi-honest", graph="k-regular", max_colluders=3, dropout=0.05),
+            id="k-regular",
+        ),
+    ],
+)
+def test_security_page_tells_what_reports_tell(column, parties, protocol):
     """Each row of `disclosures` stands in SECURITY.md's table, under the same name and with the same answer per server model."""
     plan = sfl.Plan(
         template={"w": ((3,), "float32")},
-        parties=10,
-        protocol=sfl.SecAgg(server=model, max_colluders=2),
+        parties=parties,
+        protocol=protocol,
         max_weight=100,
         metrics={"loss": (0.0, 1.0)},
     )
     chosen = plan.parameters
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
-    column = 1 if model is ServerModel.SEMI_HONEST else 2
     said = {row[0]: row[column] for row in table(text, "Who learns what")}
     names = {f"at most {chosen.max_colluders} parties": "at most c parties", "loss": "the plan's metrics"}
     names[f"at least {chosen.min_survivors} vectors"] = "at least `min_survivors` vectors"
@@ -237,5 +285,5 @@ def test_security_page_tells_what_reports_tell(model):
         for ours, theirs in names.items():
             what, who = what.replace(ours, theirs), who.replace(ours, theirs)
         assert said.pop(what) == who
-    # What is left holds under the other server model only.
+    # What is left holds under another server model or graph only.
     assert set(said.values()) <= {"-"}

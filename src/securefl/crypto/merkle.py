@@ -65,7 +65,9 @@ def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return Tree(leaves).path(index)
 
 
-def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+def root_from_path(
+    leaf: bytes, index: int, size: int, path: Sequence[bytes], *, memo: dict[bytes, bytes] | None = None
+) -> bytes:
     """Return the root under which `leaf` is entry `index` of `size`; the caller compares it with the root it trusts.
 
     Args:
@@ -73,6 +75,7 @@ def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) ->
         index: its place, from 0.
         size: number of entries in the tree.
         path: the siblings, as `path` returns them.
+        memo: inner nodes by the pair below them, kept from path to path of one tree: near the root these meet.
 
     Raises:
         CryptoError: the index is outside the tree, or the path has not the length or the shape that index and size ask.
@@ -88,7 +91,11 @@ def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) ->
             raise CryptoError(f"a Merkle path of {len(path)} nodes is too long for a tree of {size} entries")
         while index == last and not index & 1:  # rises alone: no sibling on this level
             index, last = index >> 1, last >> 1
-        node = sha256(_NODE, sibling, node) if index & 1 else sha256(_NODE, node, sibling)
+        pair = sibling + node if index & 1 else node + sibling
+        above = memo.get(pair) if memo is not None else None
+        node = sha256(_NODE, pair) if above is None else above
+        if memo is not None:
+            memo[pair] = node
         index, last = index >> 1, last >> 1
     if last:
         raise CryptoError(f"a Merkle path of {len(path)} nodes is too short for a tree of {size} entries")

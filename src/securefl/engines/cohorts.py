@@ -14,7 +14,7 @@ import numpy as np
 from securefl.crypto.random import OS, RandomSource
 from securefl.encoding.ring import required_bits
 from securefl.engines.faults import Equivocate, Fault, collect
-from securefl.engines.memory import MemorySession
+from securefl.engines.memory import MemorySession, check_party
 from securefl.errors import BelowThresholdError, ConfigError, RoundAbortedError, UnsafePlanError
 from securefl.pipeline import decode_sum
 from securefl.plan import Plan
@@ -134,9 +134,20 @@ def aggregate_cohorts(
     """
     members = split(tuple(updates), int(plan.parameters.parties), random)
     required_bits(len(updates), plan.max_weight, plan.encoding.max_value)
+    if not 1 <= min_cohorts <= len(members):
+        raise ConfigError(
+            f"min_cohorts is {min_cohorts}, {len(members)} cohorts come of {len(updates)} parties",
+            remedy=f"choose within 1..{len(members)}",
+        )
+    weights = dict.fromkeys(updates, 1) if weights is None else weights
+    metrics = {name: {} for name in updates} if metrics is None else metrics
     for what, given in (("weights", weights), ("metrics", metrics)):
-        if given is not None and set(given) != set(updates):
-            raise ConfigError(f"{what} are not those of the parties", remedy="give one entry for each party")
+        if odd := sorted(set(given) ^ set(updates)):
+            raise ConfigError(
+                f"{what} are not those of the parties: {', '.join(odd[:8])}", remedy="give one entry for each party"
+            )
+    for name, update in updates.items():  # before any cohort has released a sum
+        check_party(name, plan, update, weights[name], metrics[name])
     wrong = collect(faults, drop, updates, active=plan.parameters.active)
     for fault in wrong:
         if not any(_named(fault) <= set(parties) for parties in members.values()):
@@ -151,8 +162,8 @@ def aggregate_cohorts(
         try:
             results[name] = sessions[name].round(
                 {party: updates[party] for party in parties},
-                weights=None if weights is None else {party: weights[party] for party in parties},
-                metrics=None if metrics is None else {party: metrics[party] for party in parties},
+                weights={party: weights[party] for party in parties},
+                metrics={party: metrics[party] for party in parties},
                 faults=[fault for fault in wrong if _named(fault) <= set(parties)],
             )
         except RoundAbortedError as error:
@@ -172,7 +183,7 @@ def _session(plan: Plan, name: str, parties: tuple[str, ...], random: RandomSour
         fitting = plan if len(parties) == plan.parties else plan.replace(parties=len(parties))
     except UnsafePlanError as error:
         raise UnsafePlanError(
-            f"{name} has {len(parties)} parties: {error.message}",
+            f"{name} has {len(parties)} parties: {error.rule}",
             value=error.value,
             bound=error.bound,
             remedy=error.remedy,

@@ -118,7 +118,7 @@ class MemorySession:
             binding=lambda: self._server.binding,
         )
         for name in self.parties:
-            _checked(name, self.plan, updates[name], weights[name], metrics[name])
+            check_party(name, self.plan, updates[name], weights[name], metrics[name])
         return _Exchange(self._server, self._clients, network).run(
             updates, weights, metrics, model, simulated=self.simulated
         )
@@ -130,7 +130,8 @@ def _policy_of(policies: Mapping[str, ClientPolicy], name: str) -> ClientPolicy:
     return policies[name]
 
 
-def _checked(name: str, plan: Plan, update: Tree, weight: int, metrics: Mapping[str, float]) -> None:
+def check_party(name: str, plan: Plan, update: Tree, weight: int, metrics: Mapping[str, float]) -> None:
+    """Check one party's update, weight and metrics; see `check_update`. Errors name the party."""
     try:
         check_update(plan, update, weight=weight, metrics=metrics)
     except EncodingError as error:

@@ -100,7 +100,7 @@ class Collected:
     """The server's memory of a round, filled step by step.
 
     Args:
-        total: sum of the y_u that arrived whole, mod 2^b.
+        total: sum of the y_u that arrived whole, modulo the word until masks come off, then mod 2^b.
         waiting: parties whose message is due.
         answered: parties whose message of this step is there.
         dropped: the step that each party that left did not complete.
@@ -159,7 +159,7 @@ class Collected:
                 for party, dealt in sorted(self.dealt.items())
             ],
             reported=[SavedSet(party, bitmap.pack(held, parties)) for party, held in sorted(self.reported.items())],
-            total=pack(self.total, context.ring_bits),
+            total=pack(self.total & self.total.dtype.type(Ring(context.ring_bits).mask), context.ring_bits),
             survivors=bitmap.pack(self.survivors, parties),
             signatures=[SurvivorSignature(party, value) for party, value in sorted(self.signatures.items())],
             answers=[SavedAnswer(party, sorted(shares.items())) for party, shares in sorted(self.answers.items())],

@@ -55,7 +55,7 @@ def commitment(ctx: bytes, owner: int, label: Label, secret: bytes) -> bytes:
     return digest("commitment", ctx, owner, label.value, secret)
 
 
-def share_digest(ctx: bytes, owner: int, holder: int, label: Label, share: bytes) -> bytes:
+def share_digest(ctx: bytes, owner: int, holder: int, label: str, share: bytes) -> bytes:
     """H(ctx, owner, holder, label, share): what the holder is held to."""
     return digest("share", ctx, owner, holder, label, share)
 
@@ -156,6 +156,10 @@ def open_shares(ctx: bytes, source: int, destination: int, key: bytes, item: Sea
     return HeldShares(shares)
 
 
+_PLACE: Final = {label: slice(DIGEST_BYTES * i, DIGEST_BYTES * (i + 1)) for i, label in enumerate(LABELS)}
+"""Where in the digests of one holder's shares the one of a label stands."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Dealt:
     """What the server knows of one party's dealing: commitments by label, and by holder the digests of its shares, 32 bytes a label."""
@@ -171,8 +175,7 @@ class Dealt:
 
     def digest_for(self, holder: int, label: Label) -> bytes:
         """The digest of the share that `holder` was dealt; empty for nobody's."""
-        place = DIGEST_BYTES * LABELS.index(label)
-        return self.digests.get(holder, b"")[place : place + DIGEST_BYTES]
+        return self.digests.get(holder, b"")[_PLACE[label]]
 
 
 class Rebuilder:

@@ -26,6 +26,7 @@ class Neighbourhoods:
         self._order = tuple(order)
         self._place = {party: place for place, party in enumerate(self._order)}
         self._reach = degree // 2
+        self._ring = self._order + self._order[: 2 * self._reach]
         self._all = frozenset(self._order) if degree >= len(self._order) - 1 else None
 
     @property
@@ -42,9 +43,10 @@ class Neighbourhoods:
         """The neighbours of a party, without itself."""
         if self._all is not None:
             return self._all - {party}
-        place, size = self._place[party], len(self._order)
-        steps = (*range(-self._reach, 0), *range(1, self._reach + 1))
-        return frozenset(self._order[(place + step) % size] for step in steps)
+        # The ring, cut open, goes on by as much as two sides reach: both of them are slices.
+        reach, place = self._reach, self._place[party]
+        first = place - reach if place >= reach else place - reach + len(self._order)
+        return frozenset(self._ring[first : first + reach] + self._ring[place + 1 : place + reach + 1])
 
 
 def draw(context: RoundContext, parties: Iterable[int], random: RandomSource) -> Neighbourhoods:

@@ -136,10 +136,11 @@ def _check_root(context: RoundContext, message: Roster) -> None:
         if not equal(key_list_root(message.entries), message.root):
             raise _refuse("the key list does not have the root that was sent with it", "leave this server")
         return
+    memo: dict[bytes, bytes] = {}
     for entry, proof in zip(message.entries, message.proofs, strict=True):
         path = [proof.path[start : start + DIGEST_BYTES] for start in range(0, len(proof.path), DIGEST_BYTES)]
         try:
-            root = merkle.root_from_path(key_leaf(entry), proof.place, message.attending, path)
+            root = merkle.root_from_path(key_leaf(entry), proof.place, message.attending, path, memo=memo)
         except CryptoError as error:
             raise _refuse(f"a Merkle proof of the key list is none: {error.message}", "leave this server") from error
         if not equal(sized_root(root, message.attending), message.root):

@@ -147,19 +147,21 @@ def _masked_chunks(
         yield MaskedInput(chunk, neighbours, pack(part, context.ring_bits))
 
 
-def check_vector(context: RoundContext, vector: Words) -> None:
-    """Check the caller's vector; see `mask_vector`."""
-    _check_part(context, vector, context.length)
-
-
-def _check_part(context: RoundContext, vector: Words, length: int) -> None:
+def check_shape(context: RoundContext, vector: Words, length: int | None = None) -> None:
+    """Check dtype and length of a vector, or of a part of it; see `mask_vector`."""
     ring = Ring(context.ring_bits)
+    length = context.length if length is None else length
     if vector.dtype != ring.dtype or vector.shape != (length,):
         raise LocalProtocolError(
             f"a vector of {vector.dtype}{list(vector.shape)} cannot be masked, the plan says {ring.dtype}[{length}]",
             phase=Step.MASKED_INPUT,
             remedy="encode the update with the plan's own encoding",
         )
+
+
+def _check_part(context: RoundContext, vector: Words, length: int) -> None:
+    ring = Ring(context.ring_bits)
+    check_shape(context, vector, length)
     if vector.size and int(vector.max()) > ring.mask:
         raise LocalProtocolError(
             f"a value of the vector is not below 2^{context.ring_bits}",

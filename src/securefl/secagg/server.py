@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+
 from securefl.crypto.digest import digest, u32
 from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.signing import verify
@@ -259,7 +261,8 @@ class ServerRound:
         self._got.arriving[party] = arriving
         if not arriving.complete:
             return False
-        Ring(self.context.ring_bits).add_into(self._got.total, arriving.vector)
+        # Modulo the word; modulo 2^b once at the end, when the masks come off.
+        np.add(self._got.total, arriving.vector, out=self._got.total)
         self._got.reported[party] = arriving.neighbours
         del self._got.arriving[party]
         return True

@@ -116,16 +116,16 @@ def check_answer(
             suspects=(name,),
             remedy="go on without its shares",
         )
-    for item in message.shares:
-        label = owed_label(item.owner, survivors)
-        expected = dealt[item.owner].digest_for(party, label)
-        if item.label != label or not equal(expected, share_digest(ctx, item.owner, party, label, item.share)):
-            raise RemoteProtocolError(
-                f"{name} gave a share that is not the one it was dealt",
-                phase=Step.UNMASK,
-                suspects=(name,),
-                remedy="go on without its shares",
-            )
+    owed = [owed_label(owner, survivors) for owner in owners]
+    expected = [dealt[owner].digest_for(party, label) for owner, label in zip(owners, owed, strict=True)]
+    given = [share_digest(ctx, item.owner, party, item.label, item.share) for item in message.shares]
+    if [item.label for item in message.shares] != owed or not equal(b"".join(expected), b"".join(given)):
+        raise RemoteProtocolError(
+            f"{name} gave a share that is not the one it was dealt",
+            phase=Step.UNMASK,
+            suspects=(name,),
+            remedy="go on without its shares",
+        )
     return {item.owner: item.share for item in message.shares}
 
 

@@ -222,7 +222,7 @@ class SecAggClient(Redacted):
             )
         following = self._new_round(context)
         try:
-            self._policy.check(plan, self._roster, rounds_before=self._rounds_before(context))
+            self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)
         except PolicyRefusedError as refusal:
             self._new_diary().close(following, refusal)
             raise
@@ -245,11 +245,6 @@ class SecAggClient(Redacted):
 
     def _spender(self, context: RoundContext) -> Callable[[Step, bytes], None] | None:
         return None if self._used is None else functools.partial(self._used.spend, context.session, context.round)
-
-    def _rounds_before(self, context: RoundContext) -> int:
-        """Rounds joined before this one; keys that were sent ahead for it have been counted."""
-        ahead = self._used is not None and self._next is not None and _same_round(self._next.context, context)
-        return self.rounds_joined - ahead
 
     def _enter(self, following: ClientRound) -> None:
         """Leave the round that was, and be in this one from here on."""
@@ -290,7 +285,8 @@ class SecAggClient(Redacted):
         plan = self._plan
         if plan is None:
             raise LocalProtocolError("keys were sent ahead without a plan", remedy="start a new client")
-        self._policy.check(plan, self._roster, rounds_before=self._rounds_before(following.context))
+        counted = self._used is not None  # when its keys were sent
+        self._policy.check(plan, self._roster, rounds_before=self.rounds_joined - counted)
         self._enter(following)
 
     def _admit(self, _context: RoundContext, attending: int) -> None:
@@ -421,10 +417,6 @@ class SecAggClient(Redacted):
 
 def _is_for(current: ClientRound, envelope: Envelope) -> bool:
     return (envelope.session, envelope.round) == (current.context.session, current.context.round)
-
-
-def _same_round(one: RoundContext, other: RoundContext) -> bool:
-    return (one.session, one.round) == (other.session, other.round)
 
 
 def _saved(current: ClientRound | None) -> SavedRound | None:

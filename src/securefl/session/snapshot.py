@@ -169,6 +169,6 @@ def check_not_left(saved: SavedClient, used: UsedFile) -> None:
     latest = used.latest(saved.current.session)
     if latest is not None and latest > number:
         raise SecretMisuseError(
-            f"the snapshot is of round {number}, and this party has joined round {latest} of that session since",
+            f"the snapshot is of round {number}, and this party has sent keys for round {latest} of that session since",
             remedy="restore the newest snapshot, or start a new client with this used-file: it joins the next round with fresh keys",
         )

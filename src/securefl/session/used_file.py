@@ -157,13 +157,19 @@ class UsedFile:
             append(line)
 
     def rounds(self, session: bytes | None = None) -> int:
-        """How many rounds have a record of the step "advertise", in one session or in all.
+        """How often keys were sent for a round: records of the step "advertise", in one session or in all.
+
+        A party that was restarted and joins the same round again, with other keys, has joined twice.
 
         Raises:
             ConfigError: the file cannot be read, or was rolled back.
         """
         with self._journal.held():
-            return sum(step == Step.ADVERTISE and session in {None, of} for of, _, step in self._taken)
+            return sum(
+                len(keys)
+                for (of, _, step), keys in self._taken.items()
+                if step == Step.ADVERTISE and session in {None, of}
+            )
 
     def latest(self, session: bytes) -> int | None:
         """The greatest round of a session that has a record; None where there is none.
