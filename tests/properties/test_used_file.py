@@ -69,9 +69,9 @@ class NoStepIsSpentTwice(RuleBasedStateMachine):
     def count(self, holder, session):
         used = self.holders[holder]
         rounds = {number for of, number, _ in self.taken if of == session}
-        advertised = {number for of, number, step in self.taken if of == session and step == "advertise"}
+        advertised = [keys for (of, _, step), keys in self.taken.items() if of == session and step == "advertise"]
         assert used.latest(session) == max(rounds, default=None)
-        assert used.rounds(session) == len(advertised)
+        assert used.rounds(session) == sum(map(len, advertised))
         assert used.count == sum(map(len, self.taken.values()))
 
     @invariant()

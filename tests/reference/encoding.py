@@ -1,17 +1,23 @@
 """Page, "The vector": one party's values, weight and metrics as integers mod 2^b."""
 
 import math
+from fractions import Fraction
 
 
 def round_all(values, token):
-    """Each x as floor(x) or floor(x) + 1; `token(size)` gives random bytes, drawn for all the values at once."""
-    uniforms = token(8 * len(values))
-    rounded = []
-    for i, x in enumerate(values):
-        floor = math.floor(x)
-        uniform = (int.from_bytes(uniforms[8 * i : 8 * i + 8], "little") >> 11) * 2.0**-53
-        rounded.append(floor + (uniform < x - floor))
-    return rounded
+    """Each x as floor(x) or floor(x) + 1, by a U of 69 bits; `token(size)` gives random bytes, first 2 for every value at once.
+
+    The other 53 bits are drawn, again at once, for the values whose fraction has the same first 16 bits as their U.
+    """
+    parts = [Fraction(x - math.floor(x)) for x in values]  # the difference is a float64
+    pairs = token(2 * len(values))
+    first = [int.from_bytes(pairs[2 * i : 2 * i + 2], "little") for i in range(len(values))]
+    equal = [i for i, part in enumerate(parts) if first[i] == math.floor(part * 2**16)]
+    words = token(8 * len(equal)) if equal else b""
+    uniforms = [Fraction(high, 2**16) for high in first]
+    for place, i in enumerate(equal):
+        uniforms[i] += Fraction(int.from_bytes(words[8 * place : 8 * place + 8], "little") >> 11, 2**69)
+    return [math.floor(x) + (uniform < part) for x, uniform, part in zip(values, uniforms, parts, strict=True)]
 
 
 def clamp(x, low, high):

@@ -13,7 +13,12 @@ def ctx0(session, number, roster_digest):
 
 def key_list_root(entries):
     """`entries`: (party, mask key, share key), ascending by party."""
-    return merkle.root([key_leaf(*entry) for entry in entries])
+    return sized_root(merkle.root([key_leaf(*entry) for entry in entries]), len(entries))
+
+
+def sized_root(tree_root, attending):
+    """A path alone says little of how long the list is, so its length is hashed with the root of its tree."""
+    return H("key list", attending, tree_root)
 
 
 def key_leaf(party, mask_key, share_key):

@@ -195,7 +195,8 @@ class Party:
             return
         for row, proof in zip(rows, message["proofs"], strict=True):
             leaf = keys.key_leaf(*row)
-            if merkle.root_from_path(leaf, proof["place"], message["attending"], proof["path"]) != message["root"]:
+            tree_root = merkle.root_from_path(leaf, proof["place"], message["attending"], proof["path"])
+            if keys.sized_root(tree_root, message["attending"]) != message["root"]:
                 raise Refused("an entry that is not under the root")
 
     def _deal(self):
@@ -298,7 +299,8 @@ class Party:
         for owner in sorted(self.held):
             label = "self_mask" if owner in survivors else "mask_key"
             answer.append([owner, label, self.held[owner][label]])
-        next_keys = self.following.advertise() if self.round.prefetch and self.following else b""
+        ahead = self.round.prefetch and self.following and self.round.number < 2**32 - 1
+        next_keys = self.following.advertise() if ahead else b""
         return self._send(UNMASK_SHARES, [answer, next_keys])
 
     def _send(self, kind, body):
@@ -371,7 +373,7 @@ class Server:
         self.graph = k_regular.neighbourhoods(arrived, self.round.neighbours(len(arrived)), self.draws)
         rows = {party: [party, e["mask_key"], e["share_key"], e["signature"]] for party, e in self.entries.items()}
         leaves = [keys.key_leaf(*row[:3]) for row in rows.values()]
-        root = merkle.root(leaves)
+        root = keys.sized_root(merkle.root(leaves), len(leaves))
         proofs = {party: [place, merkle.path(leaves, place)] for place, party in enumerate(rows) if self.round.degree}
         outgoing = {}
         for party in rows:
@@ -442,12 +444,14 @@ class Server:
         self.answers = {}
         for party in sorted(arrived):
             message = self._read(UNMASK_SHARES, party, arrived[party])
+            if message["next_keys"] and not self.round.prefetch:
+                raise Refused("keys ahead under a plan without prefetch")
             if [item["owner"] for item in message["shares"]] != sorted(self.reported[party]):
                 raise Refused("shares of others than A_u")
             for item in message["shares"]:
                 self._check_share(party, **item)
             self.answers[party] = {item["owner"]: item["share"] for item in message["shares"]}
-            if self.round.prefetch and message["next_keys"]:
+            if message["next_keys"]:
                 self.prefetched[party] = message["next_keys"]
         self._need(arrived, self.round.threshold + 1)
         masks = []

@@ -22,6 +22,7 @@ from reference.keys import LABELS
 from reference.protocol import STEPS, Draws
 from securefl.crypto.signing import SigningKey
 from securefl.encoding.fixed_point import FixedPoint
+from securefl.encoding.rounding import stochastic_round
 from securefl.errors import RoundAbortedError
 from securefl.plan import Plan, Roster
 from securefl.plan.protocol import SecAgg
@@ -637,6 +638,20 @@ class ReferenceServer:
     @property
     def prefetched(self):
         return self._server.prefetched
+
+
+@given(st.lists(st.tuples(st.floats(-300, 300), st.booleans()), min_size=1, max_size=9), st.integers(0, 2**32 - 1))
+def test_rounding_equal_to_the_bit_with_ties_at_will(values, seed):
+    dice, first = random.Random(seed), b""
+    for value, tie in values:
+        upper = int((value - np.floor(value)) * 2**16)
+        first += (min(upper, 2**16 - 1) if tie else dice.randrange(2**16)).to_bytes(2, "little")
+    tape = first + dice.choice([bytes(72), b"\xff" * 72, dice.randbytes(72)])
+    values = [value for value, _ in values]
+    ours, theirs = Tape(tape), Tape(tape)
+    drawing = type("Drawing", (), {"token": staticmethod(ours)})
+    assert stochastic_round(np.array(values), drawing).tolist() == encoding.round_all(values, theirs)
+    assert ours.used == theirs.used
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))

@@ -1,7 +1,9 @@
 """What a session agrees on, and how a party encodes: plans, rosters, layouts, models, vectors."""
 
 import dataclasses
+import math
 import struct
+from fractions import Fraction
 
 from reference import ed25519, encoding, msgpack
 from reference import plan as plans
@@ -157,6 +159,30 @@ def sessions():
     return {"rosters": rosters, "models": models}
 
 
+def ties():
+    """Values whose fraction begins with the 16 bits that are drawn, so that the 53 that follow decide; the 11 below them never do."""
+    rows = []
+    for x in (0.5, 0.3, -0.7, 2.0**-20, 2.0**-80, -(2.0**-53), 1 - 2.0**-53, -126.1, 0.0, -3.0, 7 + 2.0**-16):
+        part = Fraction(x - math.floor(x)) * 2**16
+        high, low = math.floor(part), math.ceil((part % 1) * 2**53)
+        for what, below_it in (("the last draw that rounds up", 1), ("the first draw that does not", 0)):
+            if 0 <= low - below_it < 2**53:
+                word = (low - below_it) << 11 | 2047 * below_it
+                # Between two values that the first draw decides.
+                data = b"\xff\xff" + high.to_bytes(2, "little") + bytes(2) + word.to_bytes(8, "little")
+                values, tape = [0.5, x, 0.5], Tape(data)
+                rounded = encoding.round_all(values, tape)
+                assert tape.used == data
+                assert rounded == [0, math.floor(x) + below_it, 1]
+                rows.append({"what": f"a tie of {x}, {what}", "values": values, "draws": data, "rounded": rounded})
+    data = bytes(2) * 3 + bytes(8) + b"\xff" * 8 + (1 << 59).to_bytes(8, "little")
+    values, tape = [2.0**-17, 2.0**-17, 2.0**-20], Tape(data)
+    rounded = encoding.round_all(values, tape)
+    assert tape.used == data
+    rows.append({"what": "three ties, in order", "values": values, "draws": data, "rounded": rounded})
+    return rows
+
+
 def encodings():
     rows = []
     for what, values in (
@@ -170,6 +196,7 @@ def encodings():
             tape = Tape(ends[draws])
             rounded = encoding.round_all(values, tape)
             rows.append({"what": f"{what}, {draws} draws", "values": values, "draws": tape.used, "rounded": rounded})
+    rows += ties()
     scaled = [
         {"value": x, "value_bits": bits, "bound": bound, "scaled": encoding.scaled(x, bits, bound)}
         for bits, bound in ((8, 1.0), (16, 0.1), (32, 3e5), (4, 1e-100), (24, 0.3))

@@ -1,6 +1,6 @@
 """Vectors of each derivation by itself, from the reference."""
 
-from reference import bitmap, ed25519, gcm, keys, messages, msgpack, shamir, words, x25519
+from reference import bitmap, ed25519, gcm, keys, merkle, messages, msgpack, shamir, words, x25519
 from reference import plan as plans
 from reference.digest import H, checksum
 from reference.keys import LABELS
@@ -44,6 +44,7 @@ def contexts():
                 "entries": [{"party": party, "mask_key": mask, "share_key": share} for party, mask, share in entries],
                 "leaves": [keys.key_leaf(*entry) for entry in entries],
                 "ctx0": ctx0,
+                "tree_root": merkle.root([keys.key_leaf(*entry) for entry in entries]),
                 "root": root,
                 "ctx": keys.ctx(ctx0, plan, model, root),
             }

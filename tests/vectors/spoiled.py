@@ -1,6 +1,7 @@
 """What must be refused: each message takes the place of a good one in a round of the reference."""
 
 from reference import bitmap, ed25519, keys, merkle, messages, msgpack, protocol, shamir, x25519
+from reference.errors import Refused
 from vectors.rounds import kind_of
 from vectors.streams import stream
 
@@ -208,6 +209,9 @@ def rosters(s):
     s.add_body("another plan", s.changed(0, stream("other plan", 32)), REFUSED)
     s.add_body("another root", s.changed(2, stream("other root", 32)), REFUSED)
     s.add_body("a root of 31 bytes", s.changed(2, bytes(31)), MALFORMED)
+    tree_root = merkle.root([keys.key_leaf(*row[:3]) for row in entries])
+    s.add_body("the root of the tree alone", s.changed(2, tree_root), REFUSED)
+    s.add_body("a root for one party more", s.changed(2, keys.sized_root(tree_root, attending + 1)), REFUSED)
     s.add_body("a party index of 65536", s.changed(4, 2, 0, 65536), MALFORMED)
     s.add_body("a mask key of 31 bytes", s.changed(4, 1, 1, bytes(31)), MALFORMED)
     for number in (0, attending - 1, attending + 1, 65536):
@@ -280,8 +284,11 @@ def ring_rosters(s):
     s.add_body("a neighbour's key of small order", s.changed(4, 1, 1, bytes(32)), REFUSED)
     s.add_body("a neighbour under another name", s.changed(4, 4, 0, 7 if entries[4][0] != 7 else 6), REFUSED)
     s.add_body("a signature that nobody would check", s.changed(4, 1, 3, bytes(64)), REFUSED)
-    for number in (0, attending - 3, attending - 2, attending + 1, 65536):
+    for number in (0, attending - 3, attending - 2, attending - 1, attending + 1, 65536):
         s.add_body(f"{number} attending", s.changed(3, number), REFUSED)
+    s.add_body("the root of the tree alone", s.changed(2, merkle.root(leaves)), REFUSED)
+    for number in (attending - 1, attending + 1):
+        s.add_body(f"a root for {number}", s.changed(2, keys.sized_root(merkle.root(leaves), number)), REFUSED)
     s.add_body("65537 attending", s.changed(3, 65537), MALFORMED)
     s.add_body("another plan", s.changed(0, stream("other plan", 32)), REFUSED)
 
@@ -355,6 +362,7 @@ def ring_unmask_shares(s):
     )
     s.add_body("the wrong label", s.changed(0, 0, 1, "mask_key"), REFUSED)
     s.add_body("a lying share", s.changed(0, 0, 2, flip(rows[0][2], 200)), REFUSED)
+    ahead_of_no_round(s)
 
 
 def shares(s):
@@ -485,6 +493,7 @@ def unmask_shares(s):
     s.add_body("a share of 32 bytes", s.changed(0, 0, 2, rows[0][2][1:]), MALFORMED)
     s.add_body("a share of 34 bytes", s.changed(0, 0, 2, b"\x00" + rows[0][2]), MALFORMED)
     s.add_body("an owner of 65536", s.changed(0, 0, 0, 65536), MALFORMED)
+    ahead_of_no_round(s)
     s.add_body("next keys of 513 bytes", s.changed(1, bytes(513)), MALFORMED)
     s.add_body("next keys as text", s.changed(1, "keys"), MALFORMED)
     s.add_body("next keys of nil", msgpack.encode([rows, b""])[:-2] + b"\xc0", MALFORMED)
@@ -511,6 +520,56 @@ RING_BODIES = {
     "unmask": ring_unmasks,
     "unmask_shares": ring_unmask_shares,
 }
+
+
+def other_sizes(cases):
+    """Lists said to be longer or shorter than they are, in rosters whose every path leads to the tree's root all the same.
+
+    With the path alone such a lie would pass: a leaf's siblings are the same in trees of more than one size.
+    """
+    rows = []
+    for case in cases.values():
+        if not case.round.degree or case.transcript.aborted:
+            continue
+        tree_root = merkle.root(advertised(case)[1])
+        for place, (up, party, _) in enumerate(case.transcript.messages):
+            if up or case.kind(place) != "roster":
+                continue
+            s = Spoiler(case, "roster")
+            s.place, s.party, s.fields = place, party, case.fields(place)
+            s.body = msgpack.decode(s.fields[5])
+            *_, attending, entries, _ = s.body
+            for number in (attending - 1, attending + 1):
+                fitting = case.round.quorum <= number <= case.round.parties
+                if fitting and case.round.neighbours(number) == len(entries) - 1 and lead_to(tree_root, number, s.body):
+                    what = f"{number} attending where {attending} are, to {party}, with paths that fit"
+                    s.add_body(what, s.changed(3, number), REFUSED)
+            rows += s.rows
+    assert rows
+    return rows
+
+
+def lead_to(tree_root, size, body):
+    """Whether all paths of a roster lead to the root of the tree, were there as many leaves as `size`."""
+    try:
+        return all(
+            merkle.root_from_path(keys.key_leaf(*row[:3]), place, size, path) == tree_root
+            for row, (place, path) in zip(body[4], body[5], strict=True)
+        )
+    except Refused:
+        return False
+
+
+def ahead_of_no_round(s):
+    """Keys of the next round under a plan without prefetch: with a good seal, or just anything."""
+    r, later = s.case.round, s.case.round.number + 1
+    context = keys.ctx0(r.session, later, r.roster_digest)
+    pair = [x25519.public_key(stream(f"unasked {which}", 32)) for which in ("mask key", "share key")]
+    signature = ed25519.sign(s.identity, keys.advertise_data(context, s.party, *pair)) if s.identity else b""
+    good = messages.envelope(messages.ADVERTISE, [*pair, signature], r.session, later, s.party, context, s.identity)
+    s.add_body("keys of the next round without prefetch", s.changed(1, good), REFUSED)
+    s.add_body("one byte as next keys without prefetch", s.changed(1, b"\x00"), REFUSED)
+    s.add_body("512 bytes as next keys without prefetch", s.changed(1, bytes(512)), REFUSED)
 
 
 RING_SHAPES = ("k-regular-8-drops-at-advertise", "k-regular-8-drops-at-share-keys")
@@ -567,7 +626,7 @@ def negative(cases):
                 envelopes(spoiler)
             spoil(spoiler)
             rows += spoiler.rows
-    return rows + larger_rounds(cases)
+    return rows + larger_rounds(cases) + other_sizes(cases)
 
 
 def late(cases):

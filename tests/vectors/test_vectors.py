@@ -103,6 +103,8 @@ def test_contexts():
         entries = [KeyEntry(e["party"], *unhex(e, "mask_key", "share_key"), b"") for e in row["entries"]]
         assert context.pre_context(made).hex() == row["ctx0"]
         assert context.key_list_root(entries).hex() == row["root"]
+        assert context.key_tree(entries).root.hex() == row["tree_root"]
+        assert context.sized_root(bytes.fromhex(row["tree_root"]), len(entries)).hex() == row["root"]
         assert [context.key_leaf(entry).hex() for entry in entries] == row["leaves"]
         assert context.bind(made, root).hex() == row["ctx"]
 

@@ -14,14 +14,22 @@ from securefl.plan import Plan
 
 
 class Repeatable:
-    """A random source that gives the same bytes in the same order, however many are asked for at a time."""
+    """A random source that gives the same bytes in the same order.
+
+    Whether a value needs more than its first two bytes shows when its block is rounded: draws are the same for the same
+    blocks, and these must not depend on the parts.
+    """
 
     def __init__(self) -> None:
-        self._bytes = np.random.Generator(np.random.PCG64(7)).bytes(8 * 3 * _BLOCK)
+        # Few different bytes: of the clamped values, whole numbers on the grid, every fourth needs more.
+        self._bytes = (
+            np.random.Generator(np.random.PCG64(7)).choice([0, 128], 8 * 3 * _BLOCK).astype(np.uint8).tobytes()
+        )
         self._place = 0
 
     def token(self, size: int) -> bytes:
         self._place += size
+        assert self._place <= len(self._bytes)
         return self._bytes[self._place - size : self._place]
 
     def below(self, bound: int) -> int:

@@ -153,7 +153,7 @@ def test_what_cannot_be_recorded_is_refused_and_leaves_the_file_as_it_is(used, p
     assert path.read_bytes() == before
 
 
-def test_rounds_counts_each_round_that_was_advertised_once(used, path):
+def test_rounds_counts_how_often_keys_were_sent_for_a_round(used, path):
     for session, number, step, what in [
         (SESSION, 1, "advertise", KEYS),
         (SESSION, 1, "advertise", FRESH),
@@ -162,7 +162,7 @@ def test_rounds_counts_each_round_that_was_advertised_once(used, path):
         (OTHER, 2, "advertise", KEYS),
     ]:
         UsedFile.open(path).spend(session, number, step, what)
-    assert (used.rounds(), used.rounds(SESSION), used.rounds(OTHER), used.rounds(bytes(15) + b"x")) == (3, 2, 1, 0)
+    assert (used.rounds(), used.rounds(SESSION), used.rounds(OTHER), used.rounds(bytes(15) + b"x")) == (4, 3, 1, 0)
     assert (used.latest(SESSION), used.latest(OTHER), used.latest(bytes(15) + b"x")) == (3, 2, None)
 
 
