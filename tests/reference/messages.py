@@ -102,7 +102,7 @@ BODIES = {
     ),
     SHARES: struct(commitments=listed(blob(32), 64, 1), sealed=listed(SEALED_SHARES, 65536)),
     CIPHERTEXTS: struct(sealed=listed(SEALED_SHARES, 65536)),
-    MASKED_INPUT: struct(chunk=integer(2**32), neighbours=PARTY_SET, words=blob(2**23, 0)),
+    MASKED_INPUT: struct(chunk=integer(2**32), neighbours=PARTY_SET, words=blob(2**20, 0)),
     SURVIVORS: struct(survivors=PARTY_SET),
     CONSISTENCY: struct(signature=blob(64)),
     UNMASK: struct(survivors=PARTY_SET, signatures=listed(SURVIVOR_SIGNATURE, 65536)),

@@ -44,7 +44,7 @@ class Round:
     max_colluders: int = 0
     model_digest: bytes = NO_MODEL
     identities: tuple = ()
-    chunk_words: int = 2**20
+    chunk_words: int = 2**17
     degree: int = 0
     """k on the k-regular graph, 0 on the complete one."""
     prefetch: bool = False

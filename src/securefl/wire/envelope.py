@@ -31,6 +31,7 @@ from securefl.wire.messages import (
 SERVER_INDEX: Final = 0xFFFFFFFF
 CHECKSUM_BYTES: Final = 16
 SIGNATURE_BYTES: Final = 64
+_LONG: Final = 1 << 16
 OVERHEAD: Final = 128
 """More than an envelope adds to its body, in bytes."""
 
@@ -96,7 +97,9 @@ def seal(
     data = codec.encode(body)
     fields = (binding, int(kind), session, round_number, sender, data)
     mark = identity.sign(digest("envelope", *fields)) if identity else checksum("envelope", *fields)
-    return codec.encode(Envelope(VERSION, kind, session, round_number, sender, data, mark))
+    sealed = codec.encode(Envelope(VERSION, kind, session, round_number, sender, data, mark))
+    # msgspec leaves up to half as much room again behind its result, for as long as that lives; a long message is kept without.
+    return sealed if len(sealed) < _LONG else bytes(memoryview(sealed))
 
 
 def parse(data: bytes, *, parties: int) -> Envelope:

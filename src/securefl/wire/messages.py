@@ -19,7 +19,7 @@ MAX_PATH: Final = 16
 MAX_LABELS: Final = 64
 MAX_ADVERTISE: Final = 512
 """More than the bytes of an Advertise message with its envelope."""
-CHUNK_VALUES: Final = 1 << 18
+CHUNK_VALUES: Final = 1 << 17
 """Values of the masked vector in one MaskedInput message; the last one holds the rest."""
 
 Bytes16: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
@@ -92,7 +92,7 @@ class Roster(Message, frozen=True):
     plan_digest: Bytes32
     model_digest: Bytes32
     root: Bytes32
-    attending: Annotated[int, msgspec.Meta(ge=0, le=MAX_PARTIES)]
+    attending: Annotated[int, msgspec.Meta(ge=0, lt=MAX_PARTIES + 1)]
     entries: Annotated[list[KeyEntry], msgspec.Meta(max_length=MAX_PARTIES)]
     proofs: Annotated[list[KeyProof], msgspec.Meta(max_length=MAX_PARTIES)]
 

@@ -109,7 +109,7 @@ def test_a_field_out_of_bounds_is_refused(message):
 
 
 def test_a_length_that_is_claimed_and_not_there_costs_no_memory():
-    plain = codec.encode(Roster(bytes(32), bytes(32), bytes(32), []))
+    plain = codec.encode(Roster(bytes(32), bytes(32), bytes(32), 0, [], []))
     assert plain.endswith(b"\x90")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for length in (b"\xdd\xff\xff\xff\xff", b"\xdd\x7f\xff\xff\xff", b"\xdd\x00\x01\x00\x00"):

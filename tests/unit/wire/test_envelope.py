@@ -18,10 +18,14 @@ from securefl.wire.envelope import (
     seal,
 )
 from securefl.wire.messages import (
+    CHUNK_VALUES,
+    MAX_ADVERTISE,
+    MAX_PATH,
     Advertise,
     Ciphertexts,
     Consistency,
     KeyEntry,
+    KeyProof,
     Kind,
     MaskedInput,
     OwnedShare,
@@ -159,15 +163,22 @@ def test_the_largest_honest_message_of_each_kind_fits_its_limit(parties):
     largest = {
         Kind.ADVERTISE: Advertise(bytes(32), bytes(32), bytes(64)),
         Kind.ROSTER: Roster(
-            bytes(32), bytes(32), bytes(32), [KeyEntry(p, bytes(32), bytes(32), bytes(64)) for p in range(parties)]
+            bytes(32),
+            bytes(32),
+            bytes(32),
+            parties,
+            [KeyEntry(p, bytes(32), bytes(32), bytes(64)) for p in range(parties)],
+            [KeyProof(p, bytes(32 * MAX_PATH)) for p in range(parties)],
         ),
         Kind.SHARES: Shares([bytes(32)] * 2, [SealedShares(p, bundle, bytes(64)) for p in range(parties)]),
         Kind.CIPHERTEXTS: Ciphertexts([SealedShares(p, bundle, bytes(64)) for p in range(parties)]),
-        Kind.MASKED_INPUT: MaskedInput(2**20, everybody, bytes(8 << 20)),
+        Kind.MASKED_INPUT: MaskedInput(2**20, everybody, bytes(8 * CHUNK_VALUES)),
         Kind.SURVIVORS: Survivors(everybody),
         Kind.CONSISTENCY: Consistency(bytes(64)),
         Kind.UNMASK: Unmask(everybody, [SurvivorSignature(p, bytes(64)) for p in range(parties)]),
-        Kind.UNMASK_SHARES: UnmaskShares([OwnedShare(p, "self_mask", bytes(33)) for p in range(parties)]),
+        Kind.UNMASK_SHARES: UnmaskShares(
+            [OwnedShare(p, "self_mask", bytes(33)) for p in range(parties)], bytes(MAX_ADVERTISE)
+        ),
     }
     assert set(largest) == set(Kind) - {Kind.INVITE}
     for kind, message in largest.items():
