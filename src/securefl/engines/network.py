@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 from securefl.engines.faults import Corrupt, Delay, Drop, Equivocate, Fault, Replay
+from securefl.errors import MalformedMessageError
 from securefl.types import Step
 from securefl.wire import bitmap, codec
 from securefl.wire.envelope import SERVER_INDEX, parse, seal
@@ -73,7 +74,10 @@ class Network:
         return late
 
     def _lie(self, data: bytes, hide: Iterable[str]) -> bytes:
-        envelope = parse(data, parties=len(self.names))
+        try:
+            envelope = parse(data, parties=len(self.names))
+        except MalformedMessageError:
+            return data  # damaged already: a lie would not be understood
         if envelope.kind not in {Kind.SURVIVORS, Kind.UNMASK}:
             return data
         hidden = {self.names.index(name) for name in hide}

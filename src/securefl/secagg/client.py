@@ -19,7 +19,7 @@ from securefl.secagg.context import pre_context
 from securefl.secagg.incoming import check_server_header
 from securefl.secagg.kept import Kept, SavedKept, SecretMessage
 from securefl.secagg.key_list import accept_roster
-from securefl.secagg.masked_input import accept_ciphertexts, check_shape, chunks, mask_vector
+from securefl.secagg.masked_input import accept_ciphertexts, check_vector, chunks, mask_vector
 from securefl.secagg.share_keys import share_secrets
 from securefl.secagg.states import STEP_OF, ClientState, client_receives, client_sends
 from securefl.secagg.unmask import accept_unmask, answer
@@ -186,7 +186,7 @@ class ClientRound(Redacted):
         Raises:
             LocalProtocolError: shares have not arrived, the vector was masked before, or it does not fit the plan.
         """
-        check_shape(self.context, vector)
+        check_vector(self.context, vector)  # all of it, before a mask is spent on a part
         return self.mask_parts(vector[part] for part in chunks(self.context.length))
 
     def mask_parts(self, parts: Iterable[Words]) -> Iterator[bytes]:

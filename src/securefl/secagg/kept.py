@@ -34,6 +34,9 @@ class SecretMessage(Message, frozen=True):
     def __rich_repr__(self) -> Never:
         raise SecretMisuseError("a snapshot is not shown", remedy="save it encrypted")
 
+    def __copy__(self) -> Never:
+        raise SecretMisuseError("a snapshot is not copied", remedy="save it encrypted")
+
     def __reduce__(self) -> Never:
         raise SecretMisuseError("a snapshot cannot be pickled", remedy="save it encrypted")
 

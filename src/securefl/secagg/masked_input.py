@@ -142,13 +142,13 @@ def _masked_chunks(
     context: RoundContext, parts: Iterable[Words], masks: list[tuple[bytes, int]], neighbours: bytes
 ) -> Iterator[MaskedInput]:
     for chunk, (place, part) in enumerate(zip(chunks(context.length), parts, strict=True)):
-        _check_part(context, part, place.stop - place.start)
+        check_vector(context, part, place.stop - place.start)
         apply_masks(part, masks, bits=context.ring_bits, offset=place.start)
         yield MaskedInput(chunk, neighbours, pack(part, context.ring_bits))
 
 
-def check_shape(context: RoundContext, vector: Words, length: int | None = None) -> None:
-    """Check dtype and length of a vector, or of a part of it; see `mask_vector`."""
+def check_vector(context: RoundContext, vector: Words, length: int | None = None) -> None:
+    """Check the caller's vector, or a part of it of the given length; see `mask_vector`."""
     ring = Ring(context.ring_bits)
     length = context.length if length is None else length
     if vector.dtype != ring.dtype or vector.shape != (length,):
@@ -157,11 +157,6 @@ def check_shape(context: RoundContext, vector: Words, length: int | None = None)
             phase=Step.MASKED_INPUT,
             remedy="encode the update with the plan's own encoding",
         )
-
-
-def _check_part(context: RoundContext, vector: Words, length: int) -> None:
-    ring = Ring(context.ring_bits)
-    check_shape(context, vector, length)
     if vector.size and int(vector.max()) > ring.mask:
         raise LocalProtocolError(
             f"a value of the vector is not below 2^{context.ring_bits}",

@@ -367,6 +367,8 @@ class SecAggClient(Redacted):
     ) -> SecAggClient:
         """The party as it was when `save` was called; what it sent since, it will not send again.
 
+        The update is submitted again: it goes to the round that was open, unless that has passed its masking.
+
         Args:
             snapshot: what `save` returned.
             password: its password.

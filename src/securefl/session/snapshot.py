@@ -26,10 +26,11 @@ SERVER: Final = b"securefl server snapshot 1"
 
 
 class UsedMark(Message, frozen=True):
-    """The used-file that a snapshot belongs to, and how far it was."""
+    """The used-file that a snapshot belongs to, how far it was, and the digest of all its records until there."""
 
     id: Bytes16
     count: Annotated[int, msgspec.Meta(ge=0)]
+    history: Bytes32
 
 
 class SavedRound(SecretMessage, frozen=True):
@@ -105,7 +106,8 @@ def needed(used: UsedFile | None) -> UsedFile:
 
 def mark(used: UsedFile) -> UsedMark:
     """What ties a snapshot to its used-file."""
-    return UsedMark(used.id, used.count)
+    count = used.count
+    return UsedMark(used.id, count, used.history(count))
 
 
 def seal(saved: SavedClient | SavedServer, password: str | bytes, random: RandomSource) -> bytes:
@@ -139,6 +141,11 @@ def unseal(kind: type[SavedT], data: bytes, password: str | bytes, used: UsedFil
         raise SecretMisuseError(
             f"the used-file {used.path} has {used.count} records, it had {saved.used.count} when the snapshot was made: it was "
             "rolled back",
+            remedy="bring back the newest one, or start anew with fresh keys: this round cannot be resumed",
+        )
+    if saved.used.history != used.history(saved.used.count):
+        raise SecretMisuseError(
+            f"the used-file {used.path} lacks records that it had when the snapshot was made: it was rolled back, and has grown since",
             remedy="bring back the newest one, or start anew with fresh keys: this round cannot be resumed",
         )
     return saved

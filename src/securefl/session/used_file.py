@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Final, Self
 
-from securefl.crypto.digest import DIGEST_BYTES
+from securefl.crypto.digest import DIGEST_BYTES, sha256
 from securefl.crypto.random import OS, RandomSource
 from securefl.errors import ConfigError, LocalProtocolError, SecretMisuseError
 from securefl.session.journal import Journal
@@ -52,6 +52,7 @@ class UsedFile:
         self.id = b""
         self.count = 0
         self._taken: dict[tuple[bytes, int, str], set[bytes]] = {}
+        self._history: list[bytes] = []
         self._journal = Journal(path, what="used-file", opening=_OPENING, take=self._take)
         with self._journal.held(flags) as append:
             if not self.id and flags & os.O_CREAT:
@@ -107,6 +108,19 @@ class UsedFile:
     def path(self) -> Path:
         """Where it is."""
         return self._journal.path
+
+    def history(self, count: int) -> bytes:
+        """Digest of the first `count` records, 32 bytes: a file that was rolled back and has grown since has another.
+
+        Raises:
+            LocalProtocolError: there are fewer records.
+        """
+        if not 0 <= count <= self.count:
+            raise LocalProtocolError(
+                f"the used-file {self.path} has {self.count} records, {count} were asked for",
+                remedy="ask for no more than `count`",
+            )
+        return self._history[count - 1] if count else sha256(self.id)
 
     def spend(self, session: bytes, round_number: int, step: str, what: bytes) -> None:
         """Record a step that may be taken once; the record is on disk when this returns, and only then may bytes leave.
@@ -195,6 +209,7 @@ class UsedFile:
         key = (bytes.fromhex(session), int(round_number), step)
         self._taken.setdefault(key, set()).add(bytes.fromhex(what))
         self.count += 1
+        self._history.append(sha256(self._history[-1] if self._history else self.id, line))
 
 
 def _line(session: bytes, round_number: int, step: str, what: bytes) -> bytes:
