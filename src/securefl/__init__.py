@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from securefl.plan.roster import Member as Member
     from securefl.plan.roster import Roster as Roster
     from securefl.policy.policy import ClientPolicy as ClientPolicy
+    from securefl.records.receipt_book import ReceiptBook as ReceiptBook
+    from securefl.records.used_file import UsedFile as UsedFile
     from securefl.session.client import SecAggClient as SecAggClient
-    from securefl.session.receipt_book import ReceiptBook as ReceiptBook
     from securefl.session.result import RoundResult as RoundResult
     from securefl.session.server import SecAggServer as SecAggServer
-    from securefl.session.used_file import UsedFile as UsedFile
     from securefl.types import Graph as Graph
     from securefl.types import ServerModel as ServerModel
     from securefl.types import Step as Step
@@ -91,9 +91,9 @@ _HOME = {
     "ClientPolicy": "securefl.policy.policy",
     "SecAggClient": "securefl.session.client",
     "RoundResult": "securefl.session.result",
-    "ReceiptBook": "securefl.session.receipt_book",
+    "ReceiptBook": "securefl.records.receipt_book",
     "SecAggServer": "securefl.session.server",
-    "UsedFile": "securefl.session.used_file",
+    "UsedFile": "securefl.records.used_file",
     "Graph": "securefl.types",
     "ServerModel": "securefl.types",
     "Step": "securefl.types",

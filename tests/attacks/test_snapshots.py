@@ -30,7 +30,7 @@ from securefl.errors import (
 from securefl.plan import Roster
 from securefl.secagg.kept import SecretMessage
 from securefl.session import snapshot as snapshots
-from securefl.session.used_file import UsedFile
+from securefl.records.used_file import UsedFile
 
 VICTIM = "hospital-1"
 STEPS = [messages.INVITE, messages.ROSTER, messages.CIPHERTEXTS, messages.SURVIVORS, messages.UNMASK]
@@ -268,6 +268,23 @@ def test_a_used_file_with_fewer_records_is_refused(world, role):
             party_of(world) if role == "party" else server_of(world)
     seat.used_path.write_bytes(b"".join(whole))
     party_of(world) if role == "party" else server_of(world)
+
+
+def test_a_used_file_that_was_rolled_back_and_has_grown_since_is_refused(tmp_path):
+    with cheap():
+        world = World(tmp_path)
+        world.begin()
+        asked = world.play_until("hospital-1", messages.CIPHERTEXTS)
+        party = world.parties["hospital-1"]
+        backup = b"".join(party.used_path.read_bytes().splitlines(keepends=True)[:2])
+        world.handle(asked)
+        party.crash()
+        party.used_path.write_bytes(backup)
+        used = UsedFile.open(party.used_path)
+        for number in range(3):  # another session, under the older file
+            used.spend(bytes(16), number, "advertise", bytes(32))
+        with pytest.raises(SecretMisuseError, match="rolled back, and has grown since"):
+            party.reopened(-2)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from securefl.cli.screen import Screen
 from securefl.crypto.signing import fingerprint
 from securefl.errors import ConfigError
 from securefl.plan import Roster
-from securefl.session.receipt import ACCEPTED, SignedReceipt
-from securefl.session.receipt_book import verify_file
-from securefl.session.receipt_chain import Head
+from securefl.records.receipt import ACCEPTED, SignedReceipt
+from securefl.records.receipt_book import verify_file
+from securefl.records.receipt_chain import Head
 
 app = typer.Typer(
     name="receipts",

@@ -21,13 +21,14 @@ from securefl.errors import (
 from securefl.pipeline import EncodedParts, check_update
 from securefl.plan import Plan, Roster
 from securefl.policy import ClientPolicy
+from securefl.records.receipt import Answered
+from securefl.records.receipt_book import ReceiptBook
+from securefl.records.used_file import UsedFile
 from securefl.secagg.client import ClientRound
 from securefl.secagg.context import pre_context
 from securefl.secagg.states import ClientState
 from securefl.session.diary import Diary
 from securefl.session.invitation import plan_in
-from securefl.session.receipt import Answered
-from securefl.session.receipt_book import ReceiptBook
 from securefl.session.snapshot import (
     SavedClient,
     SavedRound,
@@ -39,7 +40,6 @@ from securefl.session.snapshot import (
     unseal,
 )
 from securefl.session.submission import Submission
-from securefl.session.used_file import UsedFile
 from securefl.types import SERVER, RoundContext, Step, Tree
 from securefl.wire.envelope import Envelope, check_seal, parse
 from securefl.wire.messages import CHUNK_VALUES, MAX_ROUNDS, Kind

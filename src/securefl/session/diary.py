@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from securefl.errors import PolicyRefusedError, RemoteProtocolError, RoundAbortedError, SecureFLError
+from securefl.records.receipt import ACCEPTED, Answered, Outcome
+from securefl.records.receipt_book import ReceiptBook
 from securefl.secagg.client import ClientRound
 from securefl.secagg.states import ClientState
-from securefl.session.receipt import ACCEPTED, Answered, Outcome
-from securefl.session.receipt_book import ReceiptBook
 from securefl.types import Step
 
 SENT_IN: Final = {

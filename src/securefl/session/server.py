@@ -9,13 +9,13 @@ from securefl.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from securefl.pipeline import decode_sum, integer_sum
 from securefl.plan import Plan, Roster
 from securefl.plan.plan import NO_MODEL
+from securefl.records.used_file import UsedFile
 from securefl.secagg.context import pre_context
 from securefl.secagg.server import Outgoing, ServerRound
 from securefl.secagg.states import STEP_OF, ServerState
 from securefl.session.result import RoundResult
 from securefl.session.snapshot import SavedMail, SavedServer, SavedTraffic, check_roster, mark, needed, unseal
 from securefl.session.snapshot import seal as seal_snapshot
-from securefl.session.used_file import UsedFile
 from securefl.types import Step, Tree
 from securefl.wire.envelope import SERVER_INDEX, parse, seal
 from securefl.wire.messages import Invite, Kind

@@ -13,11 +13,11 @@ import msgspec
 from securefl.crypto.password import open_with_password, seal_with_password
 from securefl.crypto.random import RandomSource
 from securefl.errors import ConfigError, CryptoError, LocalProtocolError, MalformedMessageError, SecretMisuseError
+from securefl.records.receipt import Answered
+from securefl.records.used_file import UsedFile
 from securefl.secagg.client import SavedClientRound
 from securefl.secagg.kept import SecretMessage
 from securefl.secagg.server import SavedServerRound
-from securefl.session.receipt import Answered
-from securefl.session.used_file import UsedFile
 from securefl.wire import codec
 from securefl.wire.messages import Bytes16, Bytes32, Message
 

@@ -14,7 +14,7 @@ from typing import Final, Self
 from securefl.crypto.digest import DIGEST_BYTES, sha256
 from securefl.crypto.random import OS, RandomSource
 from securefl.errors import ConfigError, LocalProtocolError, SecretMisuseError
-from securefl.session.journal import Journal
+from securefl.records.journal import Journal
 from securefl.types import Step
 
 ID_BYTES: Final = 16

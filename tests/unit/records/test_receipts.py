@@ -12,9 +12,9 @@ import pytest
 
 from securefl.crypto.signing import SigningKey
 from securefl.errors import ConfigError, CryptoError, LocalProtocolError
-from securefl.session.receipt import Answered, Outcome, SignedReceipt
-from securefl.session.receipt_book import ReceiptBook, verify_file
-from securefl.session.receipt_chain import Head, verify
+from securefl.records.receipt import Answered, Outcome, SignedReceipt
+from securefl.records.receipt_book import ReceiptBook, verify_file
+from securefl.records.receipt_chain import Head, verify
 from securefl.types import Step
 
 KEY, OTHER_KEY = (SigningKey.from_bytes(bytes([n]) * 32) for n in (1, 2))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from securefl.crypto import signing
 from securefl.crypto.digest import DIGEST_BYTES
 from securefl.errors import ConfigError, CryptoError
-from securefl.session.receipt import ALTERED, SignedReceipt
+from securefl.records.receipt import ALTERED, SignedReceipt
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import time
 import pytest
 
 from securefl.errors import ConfigError, LocalProtocolError, SecretMisuseError
-from securefl.session import journal
-from securefl.session.used_file import UsedFile
+from securefl.records.used_file import UsedFile
+from securefl.records import journal
 from securefl.types import Step
 
 SESSION, OTHER = bytes(range(16)), bytes(16)
@@ -290,7 +290,7 @@ def test_of_processes_that_spend_the_same_step_one_wins(used, path):
     program = f"""
 import sys
 from securefl.errors import SecretMisuseError
-from securefl.session.used_file import UsedFile
+from securefl.records.used_file import UsedFile
 used, won = UsedFile.open(sys.argv[1]), 0
 print("ready", flush=True)
 sys.stdin.readline()

@@ -12,9 +12,9 @@ from typing import Final
 from securefl.crypto.digest import DIGEST_BYTES
 from securefl.crypto.signing import SigningKey
 from securefl.errors import ConfigError, CryptoError, LocalProtocolError
-from securefl.session.journal import Journal
-from securefl.session.receipt import ACCEPTED, Answered, Outcome, Receipt, SignedReceipt
-from securefl.session.receipt_chain import Chain, Head, verify
+from securefl.records.journal import Journal
+from securefl.records.receipt import ACCEPTED, Answered, Outcome, Receipt, SignedReceipt
+from securefl.records.receipt_chain import Chain, Head, verify
 
 _UNKNOWN: Final = bytes(DIGEST_BYTES)
 _REASON_CHARACTERS: Final = 1000
