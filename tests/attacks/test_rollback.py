@@ -22,7 +22,7 @@ from securefl.encoding.words import unpack
 from securefl.errors import ConfigError, ProtocolError, RemoteProtocolError, RoundAbortedError, SecretMisuseError
 from securefl.secagg.dealing import point
 from securefl.secagg.derive import pair_key, pair_sign, self_key
-from securefl.session.used_file import UsedFile
+from securefl.records.used_file import UsedFile
 
 PLANS = {
     "active": {"server": ACTIVE, "threshold": 3},

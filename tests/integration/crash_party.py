@@ -19,7 +19,7 @@ from securefl import ClientPolicy, SecAggClient, SecureFLError
 from securefl.crypto.signing import SigningKey
 from securefl.errors import LocalProtocolError
 from securefl.plan import Roster
-from securefl.session.used_file import UsedFile
+from securefl.records.used_file import UsedFile
 
 if TYPE_CHECKING:
     from integration.crash_world import World

@@ -18,7 +18,7 @@ from securefl import ClientPolicy, FixedPoint, Plan, SecAgg, SecAggClient, SecAg
 from securefl.errors import LocalProtocolError, RoundAbortedError
 from securefl.plan import Roster
 from securefl.secagg.states import ServerState
-from securefl.session.used_file import UsedFile
+from securefl.records.used_file import UsedFile
 from securefl.types import ServerModel
 
 ACTIVE, SEMI_HONEST = ServerModel.ACTIVE, ServerModel.SEMI_HONEST
@@ -41,7 +41,7 @@ def cheap() -> Iterator[None]:
     """Passwords and disks that cost nothing, and vectors of several chunks."""
     with (
         mock.patch("securefl.crypto.password._LOG2_N", 1),
-        mock.patch("securefl.session.journal.os.fsync"),
+        mock.patch("securefl.records.journal.os.fsync"),
         mock.patch("securefl.secagg.masked_input.CHUNK_VALUES", 2),
         mock.patch("securefl.session.client.CHUNK_VALUES", 2),
     ):

@@ -26,7 +26,7 @@ from integration.crash_world import ACTIVE, K_REGULAR, KINDS, LENGTH, PASSWORD, 
 from reference import keys, messages
 from securefl import SecAggClient, SecAggServer, SecureFLError
 from securefl.errors import LocalProtocolError, PolicyRefusedError, RemoteProtocolError, SecretMisuseError
-from securefl.session.used_file import UsedFile
+from securefl.records.used_file import UsedFile
 
 FATES = ("lost", "delivered")
 """What becomes of the messages that were on their way when a program crashed."""

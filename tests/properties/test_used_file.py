@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from securefl.errors import SecretMisuseError
-from securefl.session.used_file import UsedFile
+from securefl.records.used_file import UsedFile
 
 SESSIONS = (bytes(16), bytes(range(16)))
 steps_ = st.tuples(

@@ -8,8 +8,8 @@ import typer
 from securefl.cli import main, receipts
 from securefl.crypto.signing import SigningKey, fingerprint
 from securefl.plan import Roster
-from securefl.session.receipt import Answered, Outcome
-from securefl.session.receipt_book import ReceiptBook
+from securefl.records.receipt import Answered, Outcome
+from securefl.records.receipt_book import ReceiptBook
 
 
 @pytest.fixture(autouse=True)
