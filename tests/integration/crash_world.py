@@ -17,8 +17,8 @@ from reference import messages
 from securefl import ClientPolicy, FixedPoint, Plan, SecAgg, SecAggClient, SecAggServer, SecureFLError
 from securefl.errors import LocalProtocolError, RoundAbortedError
 from securefl.plan import Roster
-from securefl.secagg.states import ServerState
 from securefl.records.used_file import UsedFile
+from securefl.secagg.states import ServerState
 from securefl.types import ServerModel
 
 ACTIVE, SEMI_HONEST = ServerModel.ACTIVE, ServerModel.SEMI_HONEST

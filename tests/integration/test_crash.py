@@ -537,7 +537,7 @@ def test_a_server_comes_back_with_the_keys_that_are_taken(tmp_path):
     fields = messages.parse(first.data, 5)
     early = keys.ctx0(fields["session"], fields["round"], world.roster.digest())
     copied = messages.envelope(messages.ADVERTISE, fields["body"], fields["session"], fields["round"], 1, early)
-    with pytest.raises(RemoteProtocolError, match="a key that another party advertised"):
+    with pytest.raises(RemoteProtocolError, match="advertised before: one of them copied"):
         world.host.server.receive(copied)
     assert world.finish() == frozenset(world.names)
 

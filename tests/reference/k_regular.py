@@ -78,7 +78,7 @@ def choose(n, colluders, dropped):
 
 def check(n, colluders, dropped, k, t):
     """A given pair."""
-    if k % 2 or not 2 <= k < n or not 2 <= t <= n - 2:
+    if k % 2 or not 2 <= k < n or not 2 <= t <= n - 1:
         raise Refused("a degree or a threshold out of bounds")
     if not connected(n, colluders + dropped, k) or not t1(n, colluders, k) < t <= t2(n, n - dropped, k):
         raise Refused("a degree or a threshold that is not safe, or does not live")

@@ -1,11 +1,16 @@
 """The (k, t) finder against every cell of the published table."""
 
+import collections
+import itertools
 import math
+import re
+from fractions import Fraction
 
 import pytest
 
 from securefl.errors import UnsafePlanError
-from securefl.secagg.k_regular import choose_degree
+from securefl.plan import SecAgg
+from securefl.secagg.k_regular import choose_degree, connected, live_threshold, refit, secure_threshold
 
 TABLE = {
     (100, 0.05, 0.05): (12, 6),
@@ -33,3 +38,148 @@ def test_finder_gives_every_cell_of_the_table(case, expected):
 def test_infeasible_parameters_are_refused_by_name():
     with pytest.raises(UnsafePlanError, match="no k-regular graph on 10 parties"):
         choose_degree(10, 5, 4)
+
+
+def pairs_of_cuts(parties, lost, neighbours):
+    """The expected number of pairs of gaps of k/2 lost parties, survivors or not between them, over all sets of lost parties."""
+    reach, pairs, sets = neighbours // 2, 0, 0
+    for gone in itertools.combinations(range(parties), lost):
+        sets += 1
+        gaps = [start for start in range(parties) if all((start + i) % parties in gone for i in range(reach))]
+        pairs += sum(reach < (other - one) % parties < parties - reach for one in gaps for other in gaps if one < other)
+    return Fraction(pairs, sets)
+
+
+@pytest.mark.parametrize("parties", range(4, 10))
+def test_formula_1_is_the_expected_number_of_pairs_of_cuts(parties):
+    for neighbours, lost in itertools.product(range(2, parties, 2), range(parties - 1)):
+        expected = pairs_of_cuts(parties, lost, neighbours)
+        assert neighbours <= lost or expected == 0
+        for sigma in range(8):
+            safe = neighbours > lost or expected < Fraction(1, 2 ** (sigma + 1))
+            assert connected(parties, lost, neighbours, sigma) is safe, (neighbours, lost, sigma)
+
+
+def some_neighbourhoods(parties, special, neighbours):
+    """How often each number of special parties is among the first k/2 on either side of a party, over all places of the special ones."""
+    counts = collections.Counter()
+    reach = neighbours // 2
+    for places in itertools.combinations(range(parties), special):
+        for party in range(parties):
+            around = {(party + step) % parties for step in range(-reach, reach + 1) if step}
+            counts[len(around & set(places))] += 1
+    total = math.comb(parties, special)
+    return {number: Fraction(count, total) for number, count in counts.items()}
+
+
+@pytest.mark.parametrize("parties", range(3, 10))
+def test_formulas_2_and_3_are_the_expected_numbers_of_parties_with_too_many_or_too_few(parties):
+    for neighbours, special in itertools.product(range(2, parties, 2), range(parties + 1)):
+        expected = some_neighbourhoods(parties, special, neighbours)
+        for bits in range(9):
+            bound = Fraction(1, 2 ** (bits + 1))
+            secure = [
+                t for t in range(1, neighbours + 2) if sum(expected.get(x, 0) for x in range(t, parties)) <= bound
+            ]
+            assert secure_threshold(parties, special, neighbours, bits) == secure[0]
+            lives = [t for t in range(neighbours + 1) if sum(expected.get(x, 0) for x in range(t)) <= 2 * bound]
+            assert live_threshold(parties, special, neighbours, bits) == lives[-1]
+
+
+@pytest.mark.parametrize("parties", [20, 33, 50])
+@pytest.mark.parametrize(("sigma", "eta"), [(4, 4), (7, 5), (40, 30)])
+def test_the_finder_takes_the_first_even_degree_and_the_first_threshold(parties, sigma, eta):
+    for corrupted, dropped in itertools.product(range(0, parties // 4, 4), repeat=2):
+        possible = [
+            (k, t)
+            for k in range(2, parties, 2)
+            for t in range(2, k + 1)
+            if connected(parties, corrupted + dropped, k, sigma)
+            and secure_threshold(parties, corrupted, k, sigma)
+            <= t
+            <= live_threshold(parties, parties - dropped, k, eta)
+        ]
+        try:
+            found = choose_degree(parties, corrupted, dropped, sigma=sigma, eta=eta)
+        except UnsafePlanError:
+            assert not possible
+        else:
+            assert (found.neighbours, found.threshold) == possible[0]
+
+
+def test_a_given_degree_or_threshold_is_checked_and_not_changed():
+    assert choose_degree(100, 5, 5, neighbours=16).neighbours == 16
+    assert choose_degree(100, 5, 5, neighbours=16, threshold=11).threshold == 11
+    assert choose_degree(100, 5, 5, threshold=8).neighbours > 12
+    for neighbours, threshold in ((10, None), (12, 5), (12, 8), (None, 97)):
+        with pytest.raises(UnsafePlanError, match="no k-regular graph on 100 parties with"):
+            choose_degree(100, 5, 5, neighbours=neighbours, threshold=threshold)
+
+
+def k_regular(parties, colluders, lost, **given):
+    protocol = SecAgg(graph="k-regular", max_colluders=colluders, min_survivors=parties - lost, **given)
+    return protocol.resolve(parties, identities=False)
+
+
+def tried(remedy, parties, colluders, lost):
+    """Follow every piece of advice in a remedy; returns how many there were."""
+    advice = 0
+    if "the complete graph" in remedy:
+        advice += 1
+        protocol = SecAgg(graph="complete", max_colluders=colluders, min_survivors=parties - lost)
+        assert protocol.resolve(parties, identities=False).max_dropouts >= lost
+    if found := re.search(r"at most (\d+) dropouts beside (\d+) colluders", remedy):
+        advice += 1
+        assert (int(found[1]) < lost, int(found[2])) == (True, colluders)
+        assert k_regular(parties, colluders, int(found[1])).max_dropouts == int(found[1])
+        with pytest.raises(UnsafePlanError):
+            k_regular(parties, colluders, int(found[1]) + 1)
+    if found := re.search(r"fewer than (\d+) colluders", remedy):
+        advice += 1
+        assert any(_works(parties, fewer, lost) for fewer in range(int(found[1])))
+    if "leave k and t out" in remedy:
+        advice += 1
+        assert k_regular(parties, colluders, lost).max_dropouts == lost
+    return advice
+
+
+def _works(parties, colluders, lost):
+    try:
+        return bool(k_regular(parties, colluders, lost))
+    except UnsafePlanError:
+        return False
+
+
+@pytest.mark.parametrize("parties", [6, 8, 14, 20])
+def test_every_remedy_for_an_infeasible_graph_is_true(parties):
+    refused = 0
+    for colluders, lost in itertools.product(range(parties), repeat=2):
+        if parties - lost < max(3, colluders + 2) or _works(parties, colluders, lost):
+            continue
+        with pytest.raises(UnsafePlanError) as caught:
+            k_regular(parties, colluders, lost)
+        refused += 1
+        assert f"{colluders} colluders and lives with {lost} dropouts" in str(caught.value)
+        assert tried(caught.value.remedy, parties, colluders, lost), caught.value.remedy
+    assert refused
+
+
+@pytest.mark.parametrize("given", [{"neighbours": 8}, {"neighbours": 12, "threshold": 5}, {"threshold": 97}])
+def test_the_remedy_for_a_bad_degree_or_threshold_is_true(given):
+    with pytest.raises(UnsafePlanError) as caught:
+        k_regular(100, 5, 5, **given)
+    assert tried(caught.value.remedy, 100, 5, 5) == 1
+
+
+@pytest.mark.parametrize(("parties", "came", "raised"), [(1000, 1000, 28), (1000, 950, 29)])
+def test_refit_keeps_the_colluders_short_of_a_threshold_where_fewer_came(parties, came, raised):
+    assert refit(came, 100, came - 900, 52, 28) == raised == max(28, secure_threshold(came, 100, 52, 40))
+    assert refit(came, 100, came - 900, 52, 30) == 30
+
+
+def test_refit_refuses_a_graph_that_may_fall_apart():
+    with pytest.raises(UnsafePlanError, match="unsafe for the 20 parties that advertised") as caught:
+        refit(20, 10, 5, 8, 4)
+    assert caught.value.remedy
+    with pytest.raises(UnsafePlanError, match="unsafe"):
+        refit(20, 6, 0, 6, 6)

@@ -159,7 +159,8 @@ def invites(s):
     spoil("more survivors than parties", [7], s.case.round.parties + 1, REFUSED)
     spoil("a ring that overflows", [10], 8, REFUSED)
     spoil("a neighbour too few", [8], plan[8] - 1, REFUSED)
-    spoil("the other graph", [3], "complete" if s.case.round.degree else "k-regular", REFUSED)
+    if s.case.round.parties > 3:  # three parties on a ring are a complete graph, and that plan can be made
+        spoil("the other graph", [3], "complete" if s.case.round.degree else "k-regular", REFUSED)
     if s.case.round.degree:
         spoil("a k-regular graph under an active server", [2], "active", REFUSED)
         spoil("a degree at which the honest may fall apart", [8], 2, REFUSED)

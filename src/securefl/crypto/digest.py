@@ -50,6 +50,17 @@ def digest(label: str, *fields: Field) -> bytes:
     return sha256(*parts) if long else hashlib.sha256(b"".join(parts)).digest()
 
 
+def opening(label: str, *fields: Field) -> bytes:
+    """Return the bytes with which all digests of this label and these first fields begin; `framed` gives what follows."""
+    return b"".join((_labelled(label), *map(framed, fields)))
+
+
+def framed(field: Field) -> bytes:
+    """Return a field as `digest` hashes it, its length before it."""
+    encoded = bytes(_encode(field))
+    return len(encoded).to_bytes(8, "big") + encoded
+
+
 def checksum(label: str, *fields: Field) -> bytes:
     """Return the first 16 bytes of `digest`: a guard against accidents, no authentication.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Final
 
 from securefl.crypto.random import OS, RandomSource
@@ -103,6 +103,20 @@ class LagrangeBasis:
             )
         return secret.to_bytes(SECRET_BYTES, "big")
 
+    @classmethod
+    def many(cls, sets: Sequence[Sequence[int]]) -> list[LagrangeBasis]:
+        """Return the basis of each set of points; one inversion serves them all.
+
+        Raises:
+            CryptoError: as for a single one.
+        """
+        for points in sets:
+            _check_points(points)
+            if not points:
+                raise CryptoError("no shares to combine: needs at least one point")
+        inverses = iter(_invert_all([bottom for points in sets for bottom in _denominators(points)]))
+        return [cls(points, _weights=_weights(points, list(islice(inverses, len(points))))) for points in sets]
+
     def replace(self, old: int, new: int) -> LagrangeBasis:
         """Return the basis with point `old` replaced by `new` in its place, in O(t) products and one inversion.
 
@@ -129,12 +143,20 @@ class LagrangeBasis:
 
 def _weights_at_zero(points: Sequence[int]) -> tuple[int, ...]:
     """Return prod_{j != i} x_j / (x_j - x_i) for every i, as prod_j x_j / (x_i prod_{j != i} (x_j - x_i))."""
+    return _weights(points, _invert_all(_denominators(points)))
+
+
+def _weights(points: Sequence[int], inverses: Sequence[int]) -> tuple[int, ...]:
     numerator = math.prod(points) % PRIME
+    return tuple(numerator * inverse % PRIME for inverse in inverses)
+
+
+def _denominators(points: Sequence[int]) -> list[int]:
     denominators = []
     for i, x in enumerate(points):
         others = (*points[:i], *points[i + 1 :])
         denominators.append(x * math.prod(map(operator.sub, others, repeat(x))) % PRIME)
-    return tuple(numerator * inverse % PRIME for inverse in _invert_all(denominators))
+    return denominators
 
 
 def _evaluate(coefficients: Sequence[int], x: int) -> int:

@@ -20,7 +20,7 @@ from securefl.pipeline import decode_sum
 from securefl.plan import Plan
 from securefl.secagg.graph import shuffle
 from securefl.session import RoundResult
-from securefl.types import Step, Tree
+from securefl.types import Graph, Step, Tree
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,7 +180,7 @@ def aggregate_cohorts(
 
 def _session(plan: Plan, name: str, parties: tuple[str, ...], random: RandomSource) -> MemorySession:
     try:
-        fitting = plan if len(parties) == plan.parties else plan.replace(parties=len(parties))
+        fitting = plan if len(parties) == plan.parties else _fitted(plan, len(parties))
     except UnsafePlanError as error:
         raise UnsafePlanError(
             f"{name} has {len(parties)} parties: {error.rule}",
@@ -189,6 +189,23 @@ def _session(plan: Plan, name: str, parties: tuple[str, ...], random: RandomSour
             remedy=error.remedy,
         ) from error
     return MemorySession(fitting, parties, random=random)
+
+
+def _fitted(plan: Plan, size: int) -> Plan:
+    """The plan for a larger cohort, which holds all that the plan holds: graph, colluders, floor, and at least its threshold."""
+    chosen = plan.parameters
+    needed = (size + chosen.max_colluders) // 2 + 1 if chosen.active else chosen.threshold
+    complete = chosen.graph is Graph.COMPLETE
+    protocol = dataclasses.replace(
+        plan.protocol,
+        server=chosen.server,
+        graph=chosen.graph,
+        max_colluders=chosen.max_colluders,
+        threshold=max(chosen.threshold, needed) if complete else None,
+        min_survivors=chosen.min_survivors if complete else None,
+        neighbours=None,
+    )
+    return plan.replace(parties=size, protocol=protocol)
 
 
 def _named(fault: Fault) -> set[str]:

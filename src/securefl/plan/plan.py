@@ -157,14 +157,25 @@ class Plan:
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Plan:
+    def from_bytes(cls, data: bytes, *, parties: int | None = None) -> Plan:
         """The plan that `to_bytes` wrote, checked as any other.
+
+        Args:
+            data: the plan.
+            parties: n, where the reader knows it; a plan for another number is refused before anything is computed from it.
 
         Raises:
             MalformedMessageError: no plan, or not in canonical form.
             UnsafePlanError, EncodingError: a plan that cannot be constructed.
         """
         message = codec.decode(PlanMessage, data, limit=MAX_PLAN_BYTES)
+        if parties is not None and message.parties != parties:
+            raise UnsafePlanError(
+                "the plan is for another number of parties",
+                value=message.parties,
+                bound=f"{parties}, the parties on the roster",
+                remedy="make the plan from the roster",
+            )
         plan = cls(
             template=Layout(tuple(Leaf(leaf.name, tuple(leaf.shape), leaf.dtype) for leaf in message.leaves)),
             parties=message.parties,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Final, Self
 
@@ -53,6 +54,7 @@ class UsedFile:
         self.count = 0
         self._taken: dict[tuple[bytes, int, str], set[bytes]] = {}
         self._history: list[bytes] = []
+        self._joined: Counter[bytes] = Counter()
         self._journal = Journal(path, what="used-file", opening=_OPENING, take=self._take)
         with self._journal.held(flags) as append:
             if not self.id and flags & os.O_CREAT:
@@ -179,11 +181,7 @@ class UsedFile:
             ConfigError: the file cannot be read, or was rolled back.
         """
         with self._journal.held():
-            return sum(
-                len(keys)
-                for (of, _, step), keys in self._taken.items()
-                if step == Step.ADVERTISE and session in {None, of}
-            )
+            return sum(self._joined.values()) if session is None else self._joined[session]
 
     def latest(self, session: bytes) -> int | None:
         """The greatest round of a session that has a record; None where there is none.
@@ -208,6 +206,7 @@ class UsedFile:
         session, round_number, step, what = (field.decode() for field in found.groups())
         key = (bytes.fromhex(session), int(round_number), step)
         self._taken.setdefault(key, set()).add(bytes.fromhex(what))
+        self._joined[key[0]] += step == Step.ADVERTISE
         self.count += 1
         self._history.append(sha256(self._history[-1] if self._history else self.id, line))
 

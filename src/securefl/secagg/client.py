@@ -108,6 +108,7 @@ class ClientRound(Redacted):
         self._ctx0 = pre_context(context)
         self._spend = spend
         self._own_key = b""
+        self._sending = False
         self._kept = Kept()
 
     @property
@@ -158,6 +159,12 @@ class ClientRound(Redacted):
     def _receive(self, envelope: Envelope) -> list[bytes]:
         check_server_header(self.context, envelope)
         following = client_receives(self.context.server, self.state, envelope.kind)
+        if self._sending:
+            raise LocalProtocolError(
+                "this party's masked vector has not left whole yet",
+                phase=STEP_OF[envelope.kind],
+                remedy="take all messages of `stream` first, then hand in this one again",
+            )
         binding = self._kept.keys.ctx if self._kept.keys else self._ctx0
         check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)
         handler = {
@@ -205,7 +212,7 @@ class ClientRound(Redacted):
         following = client_sends(self.context.server, self.state, Kind.MASKED_INPUT)
         keys, dealer, holder = _there(self._kept.keys), _there(self._kept.dealer), _there(self._kept.holder)
         # The state moves before a single masked word exists: whatever happens next, these masks are never used again.
-        self.state = following
+        self.state, self._sending = following, True
         try:
             self._record(Step.MASKED_INPUT)
             messages = mask_vector(keys, self._party, dealer, holder, parts, names=self._names)
@@ -217,10 +224,17 @@ class ClientRound(Redacted):
     def _sealed(self, messages: Iterator[MaskedInput], ctx: bytes) -> Iterator[bytes]:
         try:
             for message in messages:
+                if self.state is not ClientState.MASKED:
+                    raise LocalProtocolError(
+                        "the round is over for this party, and the rest of its vector stays here",
+                        phase=Step.MASKED_INPUT,
+                        remedy="start a new round",
+                    )
                 yield self._seal(Kind.MASKED_INPUT, message, ctx)
-        except Exception:
+        except BaseException:
             self.abort()  # part of y_u has left, and the rest never will
             raise
+        self._sending = False
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

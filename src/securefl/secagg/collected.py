@@ -105,7 +105,7 @@ class Collected:
         answered: parties whose message of this step is there.
         dropped: the step that each party that left did not complete.
         entries: from R0, keys by party.
-        published: from R0, every public key.
+        published: from R0, every public key and whose it is.
         graph: from R0, who shares masks with whom.
         root: from R0, of the key list; empty before.
         messages: from R1, dealings to be forwarded.
@@ -123,7 +123,7 @@ class Collected:
     answered: set[int] = dataclasses.field(default_factory=set)
     dropped: dict[int, Step] = dataclasses.field(default_factory=dict)
     entries: dict[int, KeyEntry] = dataclasses.field(default_factory=dict)
-    published: set[bytes] = dataclasses.field(default_factory=set)
+    published: dict[bytes, int] = dataclasses.field(default_factory=dict)
     graph: Neighbourhoods = dataclasses.field(default_factory=lambda: Neighbourhoods((), 0))
     root: bytes = b""
     messages: dict[int, Shares] = dataclasses.field(default_factory=dict)
@@ -180,7 +180,7 @@ class Collected:
             answered=set(members(saved.answered)),
             dropped={item.party: Step(item.step) for item in saved.dropped},
             entries={entry.party: entry for entry in saved.entries},
-            published={key for entry in saved.entries for key in (entry.mask_key, entry.share_key)},
+            published={key: entry.party for entry in saved.entries for key in (entry.mask_key, entry.share_key)},
             graph=Neighbourhoods(saved.order, context.degree(len(saved.order))),
             root=saved.root,
             messages={item.party: item.shares for item in saved.messages},

@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from securefl.crypto import aead
-from securefl.crypto.digest import DIGEST_BYTES, digest, equal, u32
+from securefl.crypto.digest import DIGEST_BYTES, digest, equal, framed, opening, sha256, u32
 from securefl.crypto.random import RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.shamir import SHARE_BYTES, LagrangeBasis, is_share, split
@@ -58,6 +58,16 @@ def commitment(ctx: bytes, owner: int, label: Label, secret: bytes) -> bytes:
 def share_digest(ctx: bytes, owner: int, holder: int, label: str, share: bytes) -> bytes:
     """H(ctx, owner, holder, label, share): what the holder is held to."""
     return digest("share", ctx, owner, holder, label, share)
+
+
+def share_digests(ctx: bytes, holder: int, shares: Iterable[tuple[int, str, bytes]]) -> list[bytes]:
+    """`share_digest` of many (owner, label, share) of one holder: tens of thousands in a round, which begin alike."""
+    head, held, eight = opening("share", ctx), framed(holder), (8).to_bytes(8, "big")
+    labels = {label: framed(label) + SHARE_BYTES.to_bytes(8, "big") for label in LABELS}
+    return [
+        sha256(head + eight + owner.to_bytes(8, "big") + held + labels[Label(label)] + share)
+        for owner, label, share in shares
+    ]
 
 
 def _sealing_data(ctx: bytes, source: int, destination: int) -> bytes:
@@ -179,7 +189,7 @@ class Dealt:
 
 
 class Rebuilder:
-    """Rebuilds secrets from exactly t shares each, with Lagrange's weights computed once for each set of holders.
+    """Rebuilds secrets from exactly t shares each, with Lagrange's weights computed once for each set of holders, all together.
 
     On the complete graph nearly all secrets are rebuilt from the same holders; on the k-regular one each has its own.
 
@@ -196,8 +206,10 @@ class Rebuilder:
         for holder in sorted(answers):
             for owner, share in answers[holder].items():
                 self._shares.setdefault(owner, {})[holder] = share
-        self._base = frozenset(sorted(answers)[:threshold])
-        self._bases: dict[frozenset[int], LagrangeBasis] = {}
+        self._bases = _bases(
+            {tuple(itertools.islice(shares, threshold)) for shares in self._shares.values()},
+            tuple(sorted(answers)[:threshold]),
+        )
 
     def rebuild(self, owner: int, label: Label, expected: bytes) -> bytes:
         """The secret of `owner`, 32 bytes, checked against its dealer's commitment.
@@ -214,20 +226,26 @@ class Rebuilder:
                 phase=Step.UNMASK,
                 remedy="start a new round; too many parties left before the last step",
             )
-        basis = self._basis(frozenset(chosen))
+        basis = self._bases[chosen]
         secret = basis.combine([shares[holder_at(x)] for x in basis.points])
         if not equal(commitment(self._ctx, owner, label, secret), expected):
             raise CryptoError("the rebuilt secret is not the one that its dealer committed to")
         return secret
 
-    def _basis(self, holders: frozenset[int]) -> LagrangeBasis:
-        """The weights for these holders: one who owns a secret of its own costs one exchanged point, not a new interpolation."""
-        basis = self._bases.get(holders)
-        if basis is None:
-            gone, come = self._base - holders, holders - self._base
-            if len(gone) == len(come) == 1 and self._base in self._bases:
-                basis = self._bases[self._base].replace(point(*gone), point(*come))
-            else:
-                basis = LagrangeBasis([point(holder) for holder in sorted(holders)])
-            self._bases[holders] = basis
-        return basis
+
+def _bases(chosen: set[tuple[int, ...]], base: tuple[int, ...]) -> dict[tuple[int, ...], LagrangeBasis]:
+    """The weights for each set of holders.
+
+    On the complete graph nearly all sets are one, and the others lack just the owner: that costs one exchanged point each. On the
+    k-regular graph they have little in common, and one inversion serves them all.
+    """
+    first = set(base)
+    near = {holders: (first - set(holders), set(holders) - first) for holders in chosen if len(holders) == len(base)}
+    apart = [holders for holders, (gone, _) in near.items() if len(gone) > 1]
+    bases = dict(zip(apart, LagrangeBasis.many([list(map(point, holders)) for holders in apart]), strict=True))
+    if len(apart) < len(near):
+        common = LagrangeBasis(list(map(point, base)))
+        for holders, (gone, come) in near.items():
+            if len(gone) <= 1:
+                bases[holders] = common.replace(point(*gone), point(*come)) if gone else common
+    return bases

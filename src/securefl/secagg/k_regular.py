@@ -23,6 +23,8 @@ from securefl.errors import UnsafePlanError
 
 SIGMA: Final = 40
 """Security fails with probability at most 2^-SIGMA."""
+MAX_NEIGHBOURS: Final = 512
+"""More are never needed where a k-regular graph is worth having (98 for 100 000 parties), and a search must end."""
 ETA: Final = 30
 """A round within the bounds fails to open with probability at most 2^-ETA."""
 
@@ -77,7 +79,10 @@ def choose_degree(
         f"colluders and lives with {dropped} dropouts",
         value=", ".join(given) or f"n = {parties}",
         bound="an even k < n and a t that meet the three bounds of connectivity, security and liveness",
-        remedy=_what_works(parties, corrupted, dropped, bool(given), sigma, eta),
+        # What was given may come from a stranger: for that nothing is searched.
+        remedy="leave k and t out, and they are computed; `securefl secagg-params` explains them"
+        if given
+        else _what_works(parties, corrupted, dropped, sigma, eta),
     )
 
 
@@ -85,7 +90,7 @@ def choose_degree(
 def _search(
     parties: int, corrupted: int, dropped: int, neighbours: int | None, threshold: int | None, sigma: int, eta: int
 ) -> Degree | None:
-    candidates = range(2, parties, 2) if neighbours is None else (neighbours,)
+    candidates = range(2, min(parties, MAX_NEIGHBOURS + 1), 2) if neighbours is None else (neighbours,)
     for k in candidates:
         if not connected(parties, corrupted + dropped, k, sigma):
             continue
@@ -97,11 +102,8 @@ def _search(
     return None
 
 
-def _what_works(parties: int, corrupted: int, dropped: int, given: bool, sigma: int, eta: int) -> str:
+def _what_works(parties: int, corrupted: int, dropped: int, sigma: int, eta: int) -> str:
     """What would be safe instead, found by trying."""
-    free = _search(parties, corrupted, dropped, None, None, sigma, eta)
-    if given and free is not None:
-        return f"leave k and t out: {free.neighbours} neighbours and threshold {free.threshold} would do"
     low, high = 0, dropped
     while low < high:  # the most dropouts that still have a graph
         middle = (low + high + 1) // 2
@@ -161,20 +163,27 @@ def connected(parties: int, lost: int, neighbours: int, sigma: int) -> bool:
 def secure_threshold(parties: int, corrupted: int, neighbours: int, sigma: int) -> int:
     """Formula 2: the least t with Pr[Hyp(n, A, k) >= t] <= 2^-(sigma+1) / n."""
     total = math.comb(parties, neighbours)
-    tail = 0
-    for threshold in range(min(neighbours, corrupted), 0, -1):
-        tail += math.comb(corrupted, threshold) * math.comb(parties - corrupted, neighbours - threshold)
+    most = min(neighbours, corrupted)
+    tail, term = 0, math.comb(corrupted, most) * math.comb(parties - corrupted, neighbours - most)
+    for threshold in range(most, 0, -1):
+        tail += term
         if tail * parties << (sigma + 1) > total:
             return threshold + 1
+        # C(A, x-1) C(n-A, k-x+1) from C(A, x) C(n-A, k-x); the division leaves no rest.
+        term = term * threshold * (parties - corrupted - neighbours + threshold)
+        term //= (corrupted - threshold + 1) * (neighbours - threshold + 1)
     return 1
 
 
 def live_threshold(parties: int, staying: int, neighbours: int, eta: int) -> int:
     """Formula 3: the greatest t with Pr[Hyp(n, S, k) < t] <= 2^-eta / n."""
     total = math.comb(parties, neighbours)
-    tail = 0
-    for threshold in range(neighbours):
-        tail += math.comb(staying, threshold) * math.comb(parties - staying, neighbours - threshold)
+    least = max(0, neighbours - (parties - staying))
+    tail, term = 0, math.comb(staying, least) * math.comb(parties - staying, neighbours - least)
+    for threshold in range(least, neighbours):
+        tail += term
         if tail * parties << eta > total:
             return threshold
+        term = term * (staying - threshold) * (neighbours - threshold)
+        term //= (threshold + 1) * (parties - staying - neighbours + threshold + 1)
     return neighbours

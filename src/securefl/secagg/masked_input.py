@@ -201,7 +201,12 @@ class Arriving:
             RemoteProtocolError: a chunk out of order, or an A_u other than the one forwarded.
         """
         if message.chunk != self._seen:
-            raise self._refuse(f"chunk {message.chunk} came where {self._seen} of {len(self._parts)} was due")
+            raise RemoteProtocolError(
+                f"chunk {message.chunk} of {self._name} came where {self._seen} of {len(self._parts)} was due",
+                phase=Step.MASKED_INPUT,
+                suspects=(self._name,),
+                remedy="a message was lost, or the party is at fault: have it send all chunks again, or go on without it",
+            )
         neighbours = bitmap.unpack(
             message.neighbours, self._context.parties, phase=Step.MASKED_INPUT, suspect=self._name
         )

@@ -20,7 +20,7 @@ import math
 from fractions import Fraction
 
 from securefl.errors import UnsafePlanError
-from securefl.secagg.k_regular import ETA, SIGMA, choose_degree, obstacle
+from securefl.secagg.k_regular import ETA, MAX_NEIGHBOURS, SIGMA, choose_degree, obstacle
 from securefl.types import Graph, ServerModel
 from securefl.wire.messages import MAX_PARTIES
 
@@ -209,10 +209,16 @@ def _choose_k_regular(
     )
     if threshold is not None:
         _integer(
-            "threshold", threshold, 2, n - 2, "one share must open nothing, and a party has at most n - 2 neighbours"
+            "threshold", threshold, 2, n - 1, "one share must open nothing, and a party has at most n - 1 neighbours"
         )
     if neighbours is not None:
-        _integer("neighbours", neighbours, 2, n - 1, "a party needs some, and there are no more others")
+        _integer(
+            "neighbours",
+            neighbours,
+            2,
+            min(n - 1, MAX_NEIGHBOURS),
+            "a party needs some, there are no more others, and with more the complete graph is the better choice",
+        )
         if neighbours % 2:
             raise UnsafePlanError(
                 "the neighbours lie on both sides of a party on a ring",

@@ -235,14 +235,14 @@ class ServerRound:
         verify_key = self._verify_keys[party] if self._verify_keys is not None else None
         check_entry(self._ctx0, entry, verify_key=verify_key, name=name)
         published = {entry.mask_key, entry.share_key}
-        if self._got.published & published:
+        if copied := [self._got.published[key] for key in published if key in self._got.published]:
             raise RemoteProtocolError(
-                f"{name} advertised a key that another party advertised",
+                f"{name} advertised a key that {self._names[copied[0]]} advertised before: one of them copied the other's",
                 phase=Step.ADVERTISE,
-                suspects=(name,),
-                remedy="drop the party",
+                suspects=(name, self._names[copied[0]]),
+                remedy="go on without it, and ask both; whoever listens to a party can be quicker than it",
             )
-        self._got.published |= published
+        self._got.published.update(dict.fromkeys(published, party))
         self._got.entries[party] = entry
         return True
 

@@ -14,7 +14,7 @@ from securefl.crypto.prg import apply_masks
 from securefl.crypto.signing import verify
 from securefl.errors import CryptoError, RemoteProtocolError, RoundAbortedError
 from securefl.secagg.consistency import accept_survivors, survivors_data
-from securefl.secagg.dealing import Dealt, Label, Rebuilder, share_digest
+from securefl.secagg.dealing import Dealt, Label, Rebuilder, share_digests
 from securefl.secagg.derive import self_key
 from securefl.secagg.key_list import KeyList
 from securefl.secagg.masked_input import Holder, pairwise_masks
@@ -118,8 +118,11 @@ def check_answer(
         )
     owed = [owed_label(owner, survivors) for owner in owners]
     expected = [dealt[owner].digest_for(party, label) for owner, label in zip(owners, owed, strict=True)]
-    given = [share_digest(ctx, item.owner, party, item.label, item.share) for item in message.shares]
-    if [item.label for item in message.shares] != owed or not equal(b"".join(expected), b"".join(given)):
+    labels = [item.label for item in message.shares]
+    if labels != owed or not equal(
+        b"".join(expected),
+        b"".join(share_digests(ctx, party, [(item.owner, item.label, item.share) for item in message.shares])),
+    ):
         raise RemoteProtocolError(
             f"{name} gave a share that is not the one it was dealt",
             phase=Step.UNMASK,
@@ -171,7 +174,7 @@ def remove_masks(
             left.setdefault(party, []).append(peer)
 
     def masks() -> Iterator[tuple[bytes, int]]:
-        """All masks in the sum, derived while they are taken off: there may be hundreds of thousands."""
+        """All masks in the sum, as (key, sign)."""
         for party in sorted(survivors):
             yield self_key(ctx, party, rebuild(party, Label.SELF_MASK)), -1
         for party, bearers in sorted(left.items()):
@@ -182,7 +185,8 @@ def remove_masks(
             # A mask of the party that left carries the opposite sign of its peer's: adding it cancels the one in the sum.
             yield from pairwise_masks(ctx, party, mask, peers, names=names, phase=Step.UNMASK)
 
-    apply_masks(total, masks(), bits=context.ring_bits)
+    # Derived first, all of them: that holds the interpreter's lock, for which threads that mask would wait.
+    apply_masks(total, list(masks()), bits=context.ring_bits)
 
 
 def _bad_dealer(name: str, reason: str) -> RoundAbortedError:

@@ -44,6 +44,7 @@ from securefl.types import SERVER, RoundContext, Step, Tree
 from securefl.wire.envelope import Envelope, check_seal, parse
 from securefl.wire.messages import CHUNK_VALUES, MAX_ROUNDS, Kind
 
+_REFUSALS_REMEMBERED: Final = 4096
 _SESSIONS_REMEMBERED: Final = 256
 """Sessions whose last round is remembered, so that an invitation is not taken twice; keys are fresh in any case."""
 
@@ -106,6 +107,7 @@ class SecAggClient(Redacted):
         self._submission: Submission | None = None
         self._latest: dict[bytes, int] = {}
         self._receipts = receipts
+        self._refused: set[tuple[bytes, str]] = set()
         self._diary = self._new_diary()
         self._asked = b""
         self._answers: list[bytes] = []
@@ -169,7 +171,11 @@ class SecAggClient(Redacted):
             return self._noted(data)
         # A server that lost the answer may ask again, and gets the same bytes; to any other question there is no second answer.
         if not (self._asked and equal(sha256(data), self._asked)):
-            answers = list(self._noted(data))
+            try:
+                answers = list(self._noted(data))
+            finally:
+                if self.state is ClientState.ABORTED:
+                    self._asked, self._answers = b"", []
             self._asked, self._answers = sha256(data), answers
         return iter(self._answers)
 
@@ -184,10 +190,20 @@ class SecAggClient(Redacted):
                 noted = iter(list(noted))
                 self._diary.close(current)
         except SecureFLError as error:
-            if self._round is not None and self._round.state is ClientState.ABORTED:
-                self._diary.close(self._round, error)
+            self._note_end(error)
             raise
-        return noted
+        return self._to_the_end(noted)
+
+    def _to_the_end(self, messages: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from messages
+        except SecureFLError as error:  # while the vector was encoded or masked
+            self._note_end(error)
+            raise
+
+    def _note_end(self, error: SecureFLError) -> None:
+        if self._round is not None and self._round.state is ClientState.ABORTED:
+            self._diary.close(self._round, error)
 
     def _answer(self, data: bytes) -> Iterator[bytes]:
         envelope = parse(data, parties=len(self._roster))
@@ -224,7 +240,7 @@ class SecAggClient(Redacted):
         try:
             self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)
         except PolicyRefusedError as refusal:
-            self._new_diary().close(following, refusal)
+            self._note_refusal(following, refusal)
             raise
         self._enter(following)
         self._plan = plan
@@ -286,8 +302,21 @@ class SecAggClient(Redacted):
         if plan is None:
             raise LocalProtocolError("keys were sent ahead without a plan", remedy="start a new client")
         counted = self._used is not None  # when its keys were sent
-        self._policy.check(plan, self._roster, rounds_before=self.rounds_joined - counted)
+        try:
+            self._policy.check(plan, self._roster, rounds_before=self.rounds_joined - counted)
+        except PolicyRefusedError as refusal:
+            self._note_refusal(following, refusal)
+            raise
         self._enter(following)
+
+    def _note_refusal(self, following: ClientRound, refusal: PolicyRefusedError) -> None:
+        """A receipt for a refusal; one for each plan and floor, lest whoever can invite fills this party's disk."""
+        reason = (following.context.plan_digest, refusal.floor)
+        if reason not in self._refused:
+            self._new_diary().close(following, refusal)
+            self._refused.add(reason)
+            if len(self._refused) > _REFUSALS_REMEMBERED:
+                self._refused.clear()
 
     def _admit(self, _context: RoundContext, attending: int) -> None:
         self._policy.check_attendance(attending)
@@ -325,10 +354,13 @@ class SecAggClient(Redacted):
 
     def close(self) -> None:
         """Leave the session: a round that is open is left, with a receipt, and every secret of it is forgotten."""
-        self._leave_round()
-        if self._next is not None:
-            self._next.abort()
-        self._round = self._next = self._submission = None
+        try:
+            self._leave_round()
+        finally:
+            if self._next is not None:
+                self._next.abort()
+            self._round = self._next = self._submission = None
+            self._asked, self._answers = b"", []
 
     def save(self, password: str | bytes) -> bytes:
         """Where this party stands, sealed under a password; between any two messages. The update is not in it: submit it again.
@@ -398,6 +430,8 @@ class SecAggClient(Redacted):
             policy.check(client._plan, roster)
         check_not_left(saved, used)
         client._round, client._next = client._resumed(saved.current), client._resumed(saved.following)
+        if client.state in {ClientState.DONE, ClientState.ABORTED}:
+            client._diary.written()
         return client
 
     def _resumed(self, saved: SavedRound | None) -> ClientRound | None:
@@ -413,8 +447,10 @@ class SecAggClient(Redacted):
         if self._submission is not None and self._submission.meant_for is self._round:
             self._submission = None
         if self._round.state is not ClientState.DONE:
-            self._diary.close(self._round)
-            self._round.abort()
+            try:
+                self._diary.close(self._round)
+            finally:
+                self._round.abort()
 
 
 def _is_for(current: ClientRound, envelope: Envelope) -> bool:

@@ -51,10 +51,15 @@ class Diary:
 
     def note(self, current: ClientRound, messages: Iterable[bytes]) -> Iterator[bytes]:
         """Pass messages on, and note each as it leaves."""
+        step = SENT_IN.get(current.state)  # before anything is sent: the round may be over by the last message
         for data in messages:
-            if self._book is not None:
-                self.noted.append(Answered.of(SENT_IN[current.state], data))
+            if self._book is not None and step is not None:
+                self.noted.append(Answered.of(step, data))
             yield data
+
+    def written(self) -> None:
+        """Write nothing more: the receipt of this round was written before a restart."""
+        self._open = False
 
     def close(self, current: ClientRound, error: SecureFLError | None = None) -> None:
         """Write the receipt: of a round that was opened, or that ended with `error`, or that was left."""

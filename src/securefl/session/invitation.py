@@ -41,7 +41,7 @@ def plan_in(envelope: Envelope, roster: Roster) -> Plan:
 
 def _plan_of(message: Invite, roster: Roster) -> Plan:
     try:
-        plan = Plan.from_bytes(message.plan)
+        return Plan.from_bytes(message.plan, parties=len(roster))
     except MalformedMessageError:
         raise
     except SecureFLError as error:
@@ -51,11 +51,3 @@ def _plan_of(message: Invite, roster: Roster) -> Plan:
             suspects=(SERVER,),
             remedy="send nothing; have the server's owner look at the plan",
         ) from error
-    if plan.parties != len(roster):
-        raise RemoteProtocolError(
-            f"the plan is for {plan.parties} parties, the roster has {len(roster)}",
-            phase=_PHASE,
-            suspects=(SERVER,),
-            remedy="make the plan from the roster",
-        )
-    return plan

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from securefl.crypto.digest import equal
+from securefl.crypto.secret import Redacted
 from securefl.errors import RemoteProtocolError
 from securefl.plan import Plan
 from securefl.plan.plan import NO_MODEL
@@ -14,7 +15,7 @@ from securefl.types import SERVER, Step, Tree
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class Submission:
+class Submission(Redacted):
     """An update on its way.
 
     Args:

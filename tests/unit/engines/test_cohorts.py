@@ -186,12 +186,22 @@ def test_a_cohort_of_lies_fails_alone_and_names_its_suspects():
 # Plans that are not safe for the cohorts.
 
 
-def test_an_explicit_threshold_that_is_unsafe_for_a_larger_cohort_is_refused_and_the_cohort_named():
-    """t = 4 holds for 5 parties and one colluder (2t > 6), and no longer for 9 (2t > 10 fails)."""
+def test_a_larger_cohort_holds_all_that_the_plan_holds():
+    """t = 4 holds for 5 parties and one colluder (2t > 6), and no longer for 9 (2t > 10 fails): there it grows."""
     plan = plan_of("active", threshold=4)
     nine = {name: UPDATES[name] for name in NAMES[:9]}
-    with pytest.raises(sfl.UnsafePlanError, match=r"cohort-0 has 9 parties: threshold 4 is unsafe"):
-        sfl.aggregate_cohorts(nine, plan)
+    (only,) = sfl.aggregate_cohorts(nine, plan).results.values()
+    agreed, held = plan.parameters, only.plan.parameters
+    assert (held.parties, held.graph, held.max_colluders) == (9, agreed.graph, agreed.max_colluders)
+    assert held.threshold > agreed.threshold
+    assert held.min_survivors >= agreed.min_survivors
+
+
+def test_a_cohort_for_which_the_plan_is_not_safe_is_refused_and_named():
+    tight = plan_of("active", ring_bits=plan_of("active").ring.bits)
+    nine = {name: UPDATES[name] for name in NAMES[:9]}
+    with pytest.raises(sfl.UnsafePlanError, match=r"cohort-0 has 9 parties: .* would overflow"):
+        sfl.aggregate_cohorts(nine, tight)
 
 
 def test_a_computed_threshold_grows_with_the_cohort():

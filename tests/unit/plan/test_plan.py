@@ -24,7 +24,37 @@ UNSAFE = {
     "one party": ({"parties": 1}, "1", "3.."),
     "two parties": ({"parties": 2}, "2", "3.."),
     "too many parties": ({"parties": 65_537, "protocol": SecAgg(graph="complete")}, "65537", "..65536"),
-    "n above 200 without asking": ({"parties": 201}, "201", "<= 200"),
+    "active above 200 without asking": ({"parties": 201, "protocol": SecAgg(server="active")}, "201", "<= 200"),
+    "k-regular under an active server": (
+        {"protocol": SecAgg(graph="k-regular", server="active")},
+        "k-regular",
+        "'complete'",
+    ),
+    "odd number of neighbours": ({"parties": 100, "protocol": SecAgg(graph="k-regular", neighbours=21)}, "21", "even"),
+    "no neighbours": ({"parties": 100, "protocol": SecAgg(graph="k-regular", neighbours=0)}, "0", "2..99"),
+    "too many neighbours": ({"parties": 100, "protocol": SecAgg(graph="k-regular", neighbours=100)}, "100", "2..99"),
+    "too few neighbours": (
+        {"parties": 100, "protocol": SecAgg(graph="k-regular", neighbours=4)},
+        "k = 4",
+        "connectivity",
+    ),
+    "a threshold too low for the graph": (
+        {"parties": 1000, "protocol": SecAgg(graph="k-regular", neighbours=34, threshold=5)},
+        "k = 34, t = 5",
+        "security",
+    ),
+    "a k-regular floor above n - D": (
+        {"parties": 100, "protocol": SecAgg(graph="k-regular", dropout=0.1, min_survivors=91)},
+        "91",
+        "..90",
+    ),
+    "a k-regular floor beside the colluders": (
+        {"parties": 100, "protocol": SecAgg(graph="k-regular", max_colluders=50, min_survivors=51)},
+        "51",
+        "52..",
+    ),
+    "neighbours on the complete graph": ({"protocol": SecAgg(neighbours=4)}, "4", "9"),
+    "no graph for so few": ({"protocol": SecAgg(graph="k-regular", max_colluders=4, dropout=0.4)}, "n = 10", "even k"),
     "half a party": ({"parties": 4.5}, "4.5", "3.."),
     "true parties": ({"parties": True}, "True", "3.."),
     "threshold 1": ({"protocol": SecAgg(threshold=1)}, "1", "2..9"),
@@ -116,6 +146,47 @@ def test_updates_of_two_layouts_make_no_plan():
 def test_a_template_of_no_arrays_is_refused(template):
     with pytest.raises(EncodingError):
         Plan(template=template, parties=5)
+
+
+@pytest.mark.parametrize(("parties", "graph"), [(200, Graph.COMPLETE), (201, Graph.K_REGULAR), (1000, Graph.K_REGULAR)])
+def test_above_200_parties_a_semi_honest_plan_masks_on_the_k_regular_graph(parties, graph):
+    chosen = plan(parties).parameters
+    assert (chosen.graph, chosen.server) == (graph, ServerModel.SEMI_HONEST)
+    assert (chosen.neighbours < parties - 1) is (graph is Graph.K_REGULAR)
+    assert plan(parties, protocol=SecAgg(graph="complete")).parameters.neighbours == parties - 1
+
+
+def test_above_200_parties_an_active_plan_is_refused_and_named_cohorts():
+    for graph in (None, "k-regular"):
+        with pytest.raises(UnsafePlanError) as caught:
+            plan(201, protocol=SecAgg(server="active", graph=graph))
+        assert "cohorts" in caught.value.remedy
+    # The remedies are true: a cohort of 200, the complete graph by name, the semi-honest server.
+    assert plan(200, protocol=SecAgg(server="active")).parameters.active
+    assert plan(201, protocol=SecAgg(server="active", graph="complete")).parameters.active
+    assert not plan(201, protocol=SecAgg(server="semi-honest", graph="k-regular")).parameters.active
+
+
+def test_the_floor_of_a_k_regular_plan_is_n_less_the_dropouts():
+    for delta, lost in ((0.05, 5), (0.1, 10), (0.0, 5)):
+        chosen = plan(100, protocol=SecAgg(graph="k-regular", dropout=delta)).parameters
+        assert chosen.min_survivors == chosen.quorum == 100 - lost
+        assert chosen.max_dropouts == lost
+
+
+def test_a_k_regular_plan_shows_its_degree_and_survives_its_bytes():
+    made = plan(100, protocol=SecAgg(graph="k-regular", max_colluders=5, dropout=0.05, prefetch=True))
+    assert (made.parameters.neighbours, made.parameters.threshold) == (12, 6)
+    again = Plan.from_bytes(made.to_bytes())
+    assert again == made
+    assert again.parameters == made.parameters
+    assert again.protocol.prefetch
+    assert "12 neighbours" in str(made)
+    assert made.to_dict()["neighbours"] == 12
+    context = made.for_round(b"s" * 16, 1, roster=Roster.unsigned([f"p{i}" for i in range(100)]))
+    assert (context.graph, context.neighbours, context.prefetch) == (Graph.K_REGULAR, 12, True)
+    assert context.min_shares == 6
+    assert [context.degree(attending) for attending in (100, 13, 12, 5)] == [12, 12, 11, 4]
 
 
 def test_the_default_server_is_active_exactly_where_there_are_identities():
@@ -219,6 +290,8 @@ def test_a_round_context_holds_every_value_of_its_plan():
         "ring_bits": made.ring.bits,
         "length": 11,
         "graph": Graph.COMPLETE,
+        "neighbours": 0,
+        "prefetch": False,
     }
     assert context.quorum == made.parameters.quorum
 

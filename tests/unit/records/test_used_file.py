@@ -13,8 +13,8 @@ import time
 import pytest
 
 from securefl.errors import ConfigError, LocalProtocolError, SecretMisuseError
-from securefl.records.used_file import UsedFile
 from securefl.records import journal
+from securefl.records.used_file import UsedFile
 from securefl.types import Step
 
 SESSION, OTHER = bytes(range(16)), bytes(16)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from hypothesis import strategies as st
@@ -12,11 +12,13 @@ from securefl.crypto.signing import SigningKey
 from securefl.encoding.ring import Ring
 from securefl.errors import ProtocolError
 from securefl.secagg.client import ClientRound
+from securefl.secagg.key_list import KeyList
 from securefl.secagg.parameters import Parameters, choose
 from securefl.secagg.server import ServerRound
 from securefl.secagg.states import ClientState, ServerState
-from securefl.types import RoundContext, ServerModel, Step
+from securefl.types import Graph, RoundContext, ServerModel, Step
 from securefl.wire.envelope import Envelope, parse
+from securefl.wire.messages import KeyEntry
 
 IDENTITIES = [SigningKey.from_bytes(bytes([7, i]) + bytes(30)) for i in range(40)]
 """Identity keys for up to 40 parties; making them is not what is tested here."""
@@ -38,7 +40,16 @@ def context_of(chosen: Parameters, *, bits: int = 32, length: int = 3, round_num
         server=chosen.server,
         ring_bits=bits,
         length=length,
+        graph=chosen.graph,
+        neighbours=chosen.neighbours if chosen.graph is Graph.K_REGULAR else 0,
     )
+
+
+def key_list(context: RoundContext, attending: int | None = None, known: Iterable[int] | None = None) -> KeyList:
+    """A key list as a party accepts it, with nobody's keys in it: for checks that look at who is there only."""
+    attending = context.parties if attending is None else attending
+    entries = {party: KeyEntry(party, bytes(32), bytes(32), b"") for party in known or range(attending)}
+    return KeyList(context=context, ctx=bytes(32), root=bytes(32), entries=entries, attending=attending)
 
 
 def names_of(parties: int) -> tuple[str, ...]:
@@ -80,9 +91,16 @@ def integer_sum(vectors: Sequence[np.ndarray], survivors, bits: int) -> list[int
 
 
 class Round:
-    """Server and parties of one round, and the messages between them."""
+    """Server and parties of one round, and the messages between them.
 
-    def __init__(self, chosen: Parameters, *, bits: int = 32, length: int = 3, seed: int = 0, **options) -> None:
+    `forgiving`: a party that refuses the server's message falls silent, instead of failing the test.
+    """
+
+    def __init__(
+        self, chosen: Parameters, *, bits: int = 32, length: int = 3, seed: int = 0, forgiving: bool = False, **options
+    ) -> None:
+        self.forgiving = forgiving
+        self.refusals: dict[int, ProtocolError] = {}
         self.context = context_of(chosen, bits=bits, length=length)
         self.server = server_of(self.context)
         self.clients = [client_of(self.context, party, **options) for party in range(chosen.parties)]
@@ -102,7 +120,13 @@ class Round:
         mail, self.down, self.up = self.down, [], []
         for party, data in mail:
             client = self.clients[party]
-            answers = client.receive(self.open(data))
+            try:
+                answers = client.receive(self.open(data))
+            except ProtocolError as refusal:
+                if not self.forgiving:
+                    raise
+                self.refusals[party] = refusal
+                continue
             if client.state is ClientState.READY:
                 answers += client.mask(self.vectors[party].copy())
             self.up += [(party, answer) for answer in answers]
@@ -133,12 +157,17 @@ class Round:
 def run(chosen: Parameters, *, bits: int, length: int, seed: int, drops: Mapping[int, Step]) -> Round | ProtocolError:
     """A whole round; the round if it has a sum, or the error that ended it."""
     round_ = Round(chosen, bits=bits, length=length, seed=seed)
+    return ended(round_, drops) or round_
+
+
+def ended(round_: Round, drops: Mapping[int, Step]) -> ProtocolError | None:
+    """Play a round to its end; returns the error that ended it, if one did."""
     try:
         round_.until(ServerState.DONE, drops)
     except ProtocolError as aborted:
         assert round_.server.state is ServerState.ABORTED
         return aborted
-    return round_
+    return None
 
 
 @st.composite
@@ -159,6 +188,22 @@ def parameters(draw, sizes: st.SearchStrategy[int]) -> Parameters:
     least = max(3, colluders + 2)
     floor = draw(st.integers(least, least + (n - least) // part))
     return choose(n, server, threshold=threshold, max_colluders=colluders, min_survivors=floor)
+
+
+@st.composite
+def k_regular_parameters(draw, sizes: st.SearchStrategy[int]) -> Parameters:
+    """Every (n, k, t, c, floor) of the k-regular graph on which the honest parties stay connected for certain: c + D < k.
+
+    The statistical bounds of `choose` allow few so small ones; what both sides check of a round is met.
+    """
+    n = draw(sizes)
+    k = 2 * draw(st.integers(1, (n - 1) // 2))
+    dropped = draw(st.integers(0, min(k - 1, n - 3)))
+    colluders = draw(st.integers(0, min(k - 1 - dropped, n - dropped - 2)))
+    least = max(2, colluders + 1)
+    most = max(least, k - dropped) if draw(st.booleans()) else k
+    threshold = draw(st.integers(least, most))
+    return Parameters(n, ServerModel.SEMI_HONEST, Graph.K_REGULAR, threshold, colluders, n - dropped, k)
 
 
 any_size = st.one_of(st.integers(3, 8), st.integers(3, 16), st.integers(3, 40))

@@ -21,12 +21,12 @@ ACTIVE = choose(5, ServerModel.ACTIVE, threshold=3)
 def secrets_of(client):
     """Every secret that a party holds, with the objects that hold it."""
     found = {}
-    if client._advertised:
-        found |= {"mask pair": client._advertised.mask, "share pair": client._advertised.share}
-    if client._dealer:
-        found |= {"seed": client._dealer.seed, "dealt mask pair": client._dealer.mask}
-    if client._holder:
-        found |= {f"shares of {owner}": held for owner, held in client._holder.held.items()}
+    if client._kept.advertised:
+        found |= {"mask pair": client._kept.advertised.mask, "share pair": client._kept.advertised.share}
+    if client._kept.dealer:
+        found |= {"seed": client._kept.dealer.seed, "dealt mask pair": client._kept.dealer.mask}
+    if client._kept.holder:
+        found |= {f"shares of {owner}": held for owner, held in client._kept.holder.held.items()}
     return found
 
 
@@ -48,8 +48,8 @@ def test_the_share_key_is_wiped_when_shares_are_dealt_the_others_when_the_vector
     dealt = secrets_of(client)
     assert dealt.keys() == {"mask pair", "share pair", "seed", "dealt mask pair"}
     assert [name for name, secret in dealt.items() if gone(secret)] == ["share pair"]
-    assert client._dealer.incoming
-    dealer = client._dealer
+    assert client._kept.dealer.incoming
+    dealer = client._kept.dealer
     round_.collect()
     round_.ask()
     assert client.state is ClientState.MASKED
@@ -82,7 +82,6 @@ def test_a_message_that_breaks_a_rule_wipes_everything():
     round_.until(ServerState.CONSISTENCY)
     client, secrets = round_.clients[0], secrets_of(round_.clients[0])
     lie = round_.server
-    lie._survivors = frozenset({1, 2, 3})
     from securefl.wire import bitmap
     from securefl.wire.messages import Kind, Survivors
 
@@ -105,14 +104,14 @@ def test_the_server_keeps_nothing_that_it_collected():
     round_ = Round(ACTIVE)
     round_.until(ServerState.DONE)
     server = round_.server
-    assert not server._answers
-    assert not server._signatures
-    assert not server._messages
+    assert not server._got.answers
+    assert not server._got.signatures
+    assert not server._got.messages
     aborted = Round(ACTIVE)
     aborted.until(ServerState.UNMASK)
     aborted.server.abort()
-    assert aborted.server._total.size == 0
-    assert not aborted.server._answers
+    assert aborted.server._got.total.size == 0
+    assert not aborted.server._got.answers
 
 
 @pytest.mark.parametrize("state", list(ServerState)[1:6])
@@ -120,7 +119,7 @@ def test_no_secret_is_printed_pickled_or_copied(state):
     round_ = Round(ACTIVE)
     round_.until(state)
     client = round_.clients[0]
-    holders = [client, client._advertised, client._dealer, client._holder, *secrets_of(client).values()]
+    holders = [client, client._kept.advertised, client._kept.dealer, client._kept.holder, *secrets_of(client).values()]
     for holder in filter(None, holders):
         assert isinstance(holder, Redacted)
         assert repr(holder) == f"<{type(holder).__name__}: redacted>"

@@ -209,4 +209,4 @@ def test_a_party_whose_admission_refuses_deals_nothing_and_wipes():
     with pytest.raises(RemoteProtocolError, match="5 are not enough for me"):
         client.receive(round_.open(dict(round_.down)[0]))
     assert client.state is ClientState.ABORTED
-    assert client._advertised is None
+    assert client._kept.advertised is None

@@ -23,7 +23,7 @@ from securefl.secagg.states import ClientState, ServerState
 from securefl.types import Graph, ServerModel, Step
 from securefl.wire import bitmap, codec
 from securefl.wire.messages import MaskedInput, Shares
-from unit.secagg.harness import Round, integer_sum
+from unit.secagg.harness import Round, integer_sum, key_list
 
 SEMI_HONEST = choose(6, ServerModel.SEMI_HONEST, threshold=3)
 ACTIVE = choose(6, ServerModel.ACTIVE, threshold=4)
@@ -143,6 +143,23 @@ def test_a_vector_that_does_not_fit_the_plan_is_never_masked(vector):
     assert list(client.mask(round_.vectors[0].copy()))
 
 
+@pytest.mark.parametrize("place", [0, 4])
+def test_a_part_beyond_the_ring_is_never_masked_and_ends_the_round_for_its_party(monkeypatch, place):
+    """Parts before it may have left by then: nobody has seen the whole."""
+    monkeypatch.setattr(masked_input, "CHUNK_VALUES", 2)
+    round_ = Round(SEMI_HONEST, bits=31, length=5)
+    round_.until(ServerState.MASKED_INPUT)
+    client, vector = round_.clients[0], round_.vectors[0].copy()
+    client.receive(round_.open(dict(round_.down)[0]))
+    vector[place] = 1 << 31
+    messages = client.mask_parts([vector[:2], vector[2:4], vector[4:]])
+    assert len([next(messages) for _ in range(place // 2)]) == place // 2
+    with pytest.raises(LocalProtocolError, match=r"not below 2\^31"):
+        next(messages)
+    assert vector[place] == 1 << 31
+    assert client.state is ClientState.ABORTED
+
+
 def test_a_masked_vector_is_masked_in_place():
     """The caller's vector holds y_u afterwards: no second copy of x_u is left over."""
     round_ = Round(SEMI_HONEST, length=20)
@@ -168,11 +185,11 @@ def test_neither_a_masked_vector_nor_their_sum_shows_a_word_of_the_inputs(chosen
 
 
 def test_survivor_sets_are_checked_by_each_party():
-    context = Round(ACTIVE).context
+    keys = key_list(Round(ACTIVE).context)
     neighbours = frozenset({1, 2, 3, 4})
 
     def accept(*survivors):
-        accept_survivors(context, 0, neighbours, frozenset(survivors), phase=Step.CONSISTENCY)
+        accept_survivors(keys, 0, neighbours, frozenset(survivors), phase=Step.CONSISTENCY)
 
     accept(0, 1, 2, 3)
     accept(0, 1, 2, 3, 4)
@@ -188,9 +205,9 @@ def test_survivor_sets_are_checked_by_each_party():
 
 
 def test_the_floor_of_a_survivor_set_is_the_larger_of_threshold_and_min_survivors():
-    context = dataclasses.replace(Round(ACTIVE).context, min_survivors=5)
+    keys = key_list(dataclasses.replace(Round(ACTIVE).context, min_survivors=5))
     with pytest.raises(RemoteProtocolError, match="floor of 5"):
-        accept_survivors(context, 0, frozenset(range(1, 6)), frozenset(range(4)), phase=Step.UNMASK)
+        accept_survivors(keys, 0, frozenset(range(1, 6)), frozenset(range(4)), phase=Step.UNMASK)
 
 
 def test_what_is_signed_is_the_set_whatever_its_order_and_nothing_else():
@@ -216,6 +233,7 @@ def test_every_field_of_the_context_enters_ctx():
     first = [pre_context(dataclasses.replace(context, **{name: value})) for name, value in changes.items()]
     assert len({pre_context(context), *first}) == 4, "plan and model are not known when keys are advertised"
     carried = {"parties", "threshold", "max_colluders", "min_survivors", "server", "ring_bits", "length", "graph"}
+    carried |= {"neighbours", "prefetch"}
     assert {field.name for field in dataclasses.fields(context)} == changes.keys() | carried, "plan_digest holds these"
     assert context.graph is Graph.COMPLETE
 

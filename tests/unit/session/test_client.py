@@ -238,7 +238,7 @@ def test_an_invitation_for_another_roster_or_number_or_from_a_party_is_refused()
     assert client_of().receive(invitation())
     with pytest.raises(sfl.RemoteProtocolError, match="roster is not this party's"):
         client_of().receive(invitation(roster=sfl.Roster(ROSTER.members, 2)))
-    with pytest.raises(sfl.RemoteProtocolError, match="for 6 parties, the roster has 5"):
+    with pytest.raises(sfl.RemoteProtocolError, match="another number of parties: got 6, needs 5"):
         client_of().receive(invitation(PLAN.replace(parties=6, protocol=sfl.SecAgg(server="active"))))
     with pytest.raises(sfl.RemoteProtocolError, match="bears a party's index"):
         client_of().receive(invitation(sender=1))
