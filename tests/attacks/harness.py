@@ -307,19 +307,19 @@ class Table:
 
     def share_private(self, party: int) -> bytes:
         """A malicious party's own private share key; to be asked before it deals."""
-        advertised = self.clients[party]._advertised
+        advertised = self.clients[party]._kept.advertised
         assert advertised is not None
         return advertised.share.private.reveal()
 
     def mask_private(self, party: int) -> bytes:
         """A malicious party's own private mask key; to be asked before it masks."""
-        advertised = self.clients[party]._advertised
+        advertised = self.clients[party]._kept.advertised
         assert advertised is not None
         return advertised.mask.private.reveal()
 
     def sealing_keys(self, party: int, private: bytes) -> dict[int, bytes]:
         """The keys under which a malicious party seals its dealing, by holder."""
-        keys = self.clients[party]._keys
+        keys = self.clients[party]._kept.keys
         assert keys is not None
         pair = KeyPair.from_private(private)
         return {
@@ -330,7 +330,7 @@ class Table:
 
     def held(self, party: int) -> dict[tuple[int, Label], bytes]:
         """Every share that a colluder holds, by owner and label; to be asked before it answers."""
-        holder = self.clients[party]._holder
+        holder = self.clients[party]._kept.holder
         assert holder is not None
         return {
             (owner, label): share for owner, shares in holder.held.items() for label, share in shares._shares.items()
@@ -387,26 +387,28 @@ class Loot:
             known: private mask keys that the adversary has anyway (its colluders').
         """
         table, group = self.table, sorted(group)
-        keys = table.clients[group[0]]._keys
-        assert keys is not None
+        seen = {party: keys for party in group if (keys := table.clients[party]._kept.keys) is not None}
+        assert len(seen) == len(group)
+        entries = {i: entry for keys in seen.values() for i, entry in keys.entries.items()}
+        ctx = seen[group[0]].ctx
         total = table.ring.zeros(table.context.length)
         for party in group:
             table.ring.add_into(total, self.masked[party])
         masks = [
-            (self_key(keys.ctx, party, seed), -1)
+            (self_key(ctx, party, seed), -1)
             for party in group
             if (seed := self.opened(party, Label.SELF_MASK)) is not None
         ]
-        private = {i: (known or {}).get(i) or self.opened(i, Label.MASK_KEY) for i in keys.entries}
+        private = {i: (known or {}).get(i) or self.opened(i, Label.MASK_KEY) for i in entries}
         for party in group:
-            for peer in set(keys.entries) - set(group):
+            for peer in set(seen[party].entries) - set(group):
                 if mine := private[party]:
-                    agreed = KeyPair.from_private(mine).exchange(keys.entries[peer].mask_key)
+                    agreed = KeyPair.from_private(mine).exchange(entries[peer].mask_key)
                 elif theirs := private[peer]:
-                    agreed = KeyPair.from_private(theirs).exchange(keys.entries[party].mask_key)
+                    agreed = KeyPair.from_private(theirs).exchange(entries[party].mask_key)
                 else:
                     continue
-                masks.append((pair_key(keys.ctx, agreed, party, peer), -pair_sign(party, peer)))
+                masks.append((pair_key(ctx, agreed, party, peer), -pair_sign(party, peer)))
         apply_masks(total, masks, bits=table.context.ring_bits)
         return total
 

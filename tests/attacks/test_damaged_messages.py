@@ -211,11 +211,11 @@ def test_a_label_outside_its_alphabet_is_refused(name):
     """Success: a label that is no label gets past the codec."""
     table = Table(4, 3)
     data = table.play(Kind.UNMASK_SHARES)[0][0]
-    (shares,) = msgspec.msgpack.decode(parse(data, parties=4).body)
+    shares, next_keys = msgspec.msgpack.decode(parse(data, parties=4).body)
     shares[0][1] = name
     with pytest.raises(SecureFLError):
-        table.give(resealed(table, data, msgspec.msgpack.encode([shares])))
-    bad = msgspec.msgpack.encode([shares]).replace(msgspec.msgpack.encode(name), b"\xa2\xff\xfe", 1)
+        table.give(resealed(table, data, msgspec.msgpack.encode([shares, next_keys])))
+    bad = msgspec.msgpack.encode([shares, next_keys]).replace(msgspec.msgpack.encode(name), b"\xa2\xff\xfe", 1)
     with pytest.raises(SecureFLError):
         table.give(resealed(table, data, bad))
 

@@ -17,6 +17,7 @@ from securefl import (
     Plan,
     PolicyRefusedError,
     RemoteProtocolError,
+    RoundAbortedError,
     SecAgg,
     SecAggClient,
     SecAggServer,
@@ -212,10 +213,14 @@ def test_no_side_can_write_a_plan_with_threshold_one(threshold):
 
 
 @pytest.mark.parametrize(("n", "t", "c"), [(6, 3, 0), (7, 4, 1), (8, 5, 2), (9, 6, 3)])
-def test_the_active_rule_is_strict(n, t, c):
+def test_the_active_rule_is_strict(monkeypatch, n, t, c):
     """Success: a plan with 2t = n + c is made, or a party deals under one."""
     with pytest.raises(UnsafePlanError, match="unsafe against an active server"):
         Plan(template={"w": ((2,), "float32")}, parties=n, protocol=SecAgg(t, server=ACTIVE, max_colluders=c))
+    table = Table(n, t, colluders=c, floor=c + 2 if c else 3)
+    with pytest.raises(RoundAbortedError, match="unsafe"):
+        table.play(Kind.SHARES)
+    monkeypatch.setattr("securefl.secagg.server.fit", lambda context, _: context)  # a server that does not care
     table = Table(n, t, colluders=c, floor=c + 2 if c else 3)
     table.play(Kind.SHARES)
     assert all("unsafe" in refusal.reason for refusal in table.refusals)
@@ -271,7 +276,7 @@ def test_a_plan_swapped_between_invitation_and_key_list_is_refused(model, weaker
     for client, plan in zip(seats.clients.values(), (other, other, other, seats.plan, seats.plan), strict=True):
         message = seal(
             Kind.ROSTER,
-            Roster(plan.digest(), bytes(32), key_list_root(entries), entries),
+            Roster(plan.digest(), bytes(32), key_list_root(entries), len(entries), entries, []),
             session=b"S" * 16,
             round_number=1,
             sender=SERVER_INDEX,
@@ -308,7 +313,7 @@ def test_a_key_list_too_short_to_open_anything_honestly_is_refused(model, thresh
 
     def shorten(size: int):
         entries = message.entries[:size]
-        return msgspec.structs.replace(message, entries=entries, root=key_list_root(entries))
+        return msgspec.structs.replace(message, attending=size, entries=entries, root=key_list_root(entries))
 
     with pytest.raises(RemoteProtocolError, match=f"{least - 1} parties"):
         table.tell(1, shorten(least - 1))
@@ -387,7 +392,7 @@ def test_a_plan_for_another_number_of_parties_than_the_roster_s_is_refused(parti
     """Success: the threshold rule is checked for n parties, and there are others."""
     seats = Seats(6)
     plan = Plan(template=seats.plan.template, parties=parties, protocol=SecAgg(server=ACTIVE))
-    with pytest.raises(RemoteProtocolError, match=f"the plan is for {parties} parties, the roster has 6"):
+    with pytest.raises(RemoteProtocolError, match=f"another number of parties: got {parties}, needs 6"):
         seats.clients["hospital-0"].receive(seats.invitation(plan))
     with pytest.raises(ConfigError, match=f"the plan is for {parties} parties, the roster has 6"):
         SecAggServer(plan, roster=seats.roster)

@@ -163,12 +163,12 @@ def test_an_index_beyond_all_rosters_is_refused():
     """Success: a party's index reaches an array that has no such place."""
     table = Table(4, 3)
     message = msgspec.msgpack.decode(parse(table.play(Kind.ROSTER)[0][0], parties=4).body)
-    message[3][3][0] = MAX_PARTIES
+    message[4][3][0] = MAX_PARTIES
     with pytest.raises(MalformedMessageError):
         table.tell(0, msgspec.Raw(msgspec.msgpack.encode(message)), kind=Kind.ROSTER)
     fresh = Table(4, 3)
     fresh.play(Kind.ROSTER)
-    message[3][3][0] = MAX_PARTIES - 1
+    message[4][3][0] = MAX_PARTIES - 1
     with pytest.raises(RemoteProtocolError):
         fresh.tell(0, msgspec.Raw(msgspec.msgpack.encode(message)), kind=Kind.ROSTER)
 

@@ -48,10 +48,10 @@ def test_chunks_are_taken_once_in_order_and_under_one_neighbour_set(monkeypatch)
     monkeypatch.setattr(masked_input, "CHUNK_VALUES", 4)
     table = Table(6, 4, length=10)
     first, second, third = table.play(Kind.MASKED_INPUT)[0]
-    with pytest.raises(RemoteProtocolError, match="chunk 1 came where 0"):
+    with pytest.raises(RemoteProtocolError, match="chunk 1 of party-0 came where 0"):
         table.give(second)
     table.give(first)
-    with pytest.raises(RemoteProtocolError, match="chunk 0 came where 1"):
+    with pytest.raises(RemoteProtocolError, match="chunk 0 of party-0 came where 1"):
         table.give(first)
     body = body_of(second)
     narrower = MaskedInput(body.chunk, table.members({1, 2, 3, 4}), body.words)
@@ -63,7 +63,7 @@ def test_chunks_are_taken_once_in_order_and_under_one_neighbour_set(monkeypatch)
         table.give(third)
     del table.mail[0]
     table.up(table.mail)
-    assert 0 in table.server._survivors
+    assert 0 in table.server._got.survivors
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -66,7 +66,7 @@ def test_a_share_holder_that_lies_is_named_and_done_without(model, lie):
         "misnamed": OwnedShare(0, "mask_key", mine[0, Label.SELF_MASK]),
     }[lie]
     with pytest.raises(RemoteProtocolError, match="not the one it was dealt") as error:
-        table.give(table.write_as(LIAR, UnmaskShares([forged, *rest])))
+        table.give(table.write_as(LIAR, UnmaskShares([forged, *rest], b"")))
     assert error.value.suspects == (f"party-{LIAR}",)
     del table.mail[LIAR]
     table.finish()
@@ -89,7 +89,7 @@ def test_an_answer_for_others_than_its_neighbours_is_refused(model, lie):
         "unordered": shares[::-1],
     }[lie]
     with pytest.raises(RemoteProtocolError, match="owed are its 5 neighbours") as error:
-        table.give(table.write_as(LIAR, UnmaskShares(forged)))
+        table.give(table.write_as(LIAR, UnmaskShares(forged, b"")))
     refused(error.value, f"party-{LIAR}")
     table.finish()  # the genuine answer is still taken
     table.assert_exact(range(6))
@@ -103,7 +103,7 @@ def test_too_many_liars_leave_no_sum_rather_than_a_wrong_one(model):
     for liar in (3, 4, 5):
         shares = body_of(table.mail[liar][0]).shares
         forged = [OwnedShare(item.owner, item.label, bytes(33)) for item in shares]
-        table.mail[liar] = [table.write_as(liar, UnmaskShares(forged))]
+        table.mail[liar] = [table.write_as(liar, UnmaskShares(forged, b""))]
     with pytest.raises(RoundAbortedError, match="are needed"):
         table.finish()
 
@@ -123,7 +123,7 @@ def dealing(
     private, mask = table.share_private(LIAR), table.mask_private(LIAR)
     table.play(Kind.SHARES)
     keys = table.sealing_keys(LIAR, private)
-    seed = table.clients[LIAR]._dealer.seed.reveal()
+    seed = table.clients[LIAR]._kept.dealer.seed.reveal()
     secrets = {Label.SELF_MASK: seed, Label.MASK_KEY: mask, **(secrets or {})}
     threshold = table.context.threshold if threshold is None else threshold
     message = deal(table.ctx, LIAR, secrets, keys=keys, threshold=threshold, random=OS)

@@ -20,9 +20,9 @@ from securefl.crypto.prg import apply_masks
 from securefl.crypto.shamir import LagrangeBasis
 from securefl.encoding.words import unpack
 from securefl.errors import ConfigError, ProtocolError, RemoteProtocolError, RoundAbortedError, SecretMisuseError
+from securefl.records.used_file import UsedFile
 from securefl.secagg.dealing import point
 from securefl.secagg.derive import pair_key, pair_sign, self_key
-from securefl.records.used_file import UsedFile
 
 PLANS = {
     "active": {"server": ACTIVE, "threshold": 3},

@@ -214,12 +214,12 @@ def test_no_secret_is_on_the_wire():
         mail = table.play(kind)
         sent += [data for messages in mail.values() for data in messages]
         for party, client in enumerate(table.clients):
-            if client._advertised:
-                pairs = [client._advertised.mask, client._advertised.share]
+            if client._kept.advertised:
+                pairs = [client._kept.advertised.mask, client._kept.advertised.share]
                 secrets += [pair.private.reveal() for pair in pairs if not pair.private._wiped]
-            if client._dealer and not client._dealer.seed._wiped:
-                secrets.append(client._dealer.seed.reveal())
-            if client._holder and kind in {Kind.MASKED_INPUT, Kind.SURVIVORS}:
+            if client._kept.dealer and not client._kept.dealer.seed._wiped:
+                secrets.append(client._kept.dealer.seed.reveal())
+            if client._kept.holder and kind in {Kind.MASKED_INPUT, Kind.SURVIVORS}:
                 secrets += [share for (owner, label), share in table.held(party).items() if label is Label.MASK_KEY]
     secrets += [vector.tobytes() for vector in table.vectors]
     table.finish()

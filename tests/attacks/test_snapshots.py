@@ -28,9 +28,9 @@ from securefl.errors import (
     SecureFLError,
 )
 from securefl.plan import Roster
+from securefl.records.used_file import UsedFile
 from securefl.secagg.kept import SecretMessage
 from securefl.session import snapshot as snapshots
-from securefl.records.used_file import UsedFile
 
 VICTIM = "hospital-1"
 STEPS = [messages.INVITE, messages.ROSTER, messages.CIPHERTEXTS, messages.SURVIVORS, messages.UNMASK]

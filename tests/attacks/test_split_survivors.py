@@ -190,9 +190,9 @@ def test_two_key_lists_make_two_rounds_that_lend_each_other_nothing():
     for party in range(9):
         listed = entries[:6] if party < 4 else entries[3:]
         plan, model = table.context.plan_digest, table.context.model_digest
-        (answer,) = table.tell(party, Roster(plan, model, key_list_root(listed), listed))
+        (answer,) = table.tell(party, Roster(plan, model, key_list_root(listed), len(listed), listed, []))
         dealt[party] = {item.party: item for item in body_of(answer).sealed}
-    contexts = {client._keys.ctx for client in table.clients}
+    contexts = {client._kept.keys.ctx for client in table.clients}
     assert len(contexts) == 2
     # Party 3 is in both lists. It holds the first; the dealers 4 and 5 hold the second, and sealed for it under that.
     assert 3 in dealt[4]
@@ -200,7 +200,7 @@ def test_two_key_lists_make_two_rounds_that_lend_each_other_nothing():
         SealedShares(dealer, dealt[dealer][3].ciphertext, dealt[dealer][3].share_digests) for dealer in (0, 1, 2, 4, 5)
     ]
     with pytest.raises(RoundAbortedError, match="party-4"):
-        table.tell(3, Ciphertexts(sealed), binding=table.clients[3]._keys.ctx)
+        table.tell(3, Ciphertexts(sealed), binding=table.clients[3]._kept.keys.ctx)
 
 
 def test_the_loot_counts_shares_by_secret():

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import pickle
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -33,8 +34,8 @@ class Secrets:
     """Handles on everything secret that a party has, kept from before it is wiped."""
 
     def __init__(self, client: ClientRound) -> None:
-        self.pairs = [client._advertised.mask, client._advertised.share] if client._advertised else []
-        self.dealer, self.holder = client._dealer, client._holder
+        self.pairs = [client._kept.advertised.mask, client._kept.advertised.share] if client._kept.advertised else []
+        self.dealer, self.holder = client._kept.dealer, client._kept.holder
 
     def wiped(self) -> bool:
         values = [pair.private for pair in self.pairs]
@@ -51,7 +52,7 @@ def bad(table: Table, kind: Kind) -> object:
     """A message of that kind that breaks a rule."""
     if kind is Kind.ROSTER:
         body = body_of(table.mail[0][0])
-        return type(body)(body.plan_digest, body.model_digest, bytes(32), body.entries)
+        return msgspec.structs.replace(body, root=bytes(32))
     if kind is Kind.CIPHERTEXTS:
         return Ciphertexts([])
     if kind is Kind.SURVIVORS:
@@ -81,21 +82,21 @@ def test_each_secret_is_gone_when_it_has_been_used(model):
     """Success: private keys or the seed outlive the message that they were for, and a dump of the memory tells."""
     table = Table(server=model)
     table.play(Kind.ROSTER)
-    own = table.clients[0]._advertised
+    own = table.clients[0]._kept.advertised
     table.play(Kind.SHARES)
     assert own.share.private._wiped
     table.play(Kind.CIPHERTEXTS)
-    dealer = table.clients[0]._dealer
+    dealer = table.clients[0]._kept.dealer
     table.play(Kind.MASKED_INPUT)
     assert dealer.seed._wiped
     assert dealer.mask.private._wiped
     assert dealer.incoming == {}
-    holder = table.clients[0]._holder
+    holder = table.clients[0]._kept.holder
     table.play()
     assert all(client.state is ClientState.DONE for client in table.clients)
     assert not any(held._shares for held in holder.held.values())
-    assert table.clients[0]._advertised is None
-    assert table.clients[0]._dealer is None
+    assert table.clients[0]._kept.advertised is None
+    assert table.clients[0]._kept.dealer is None
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -112,13 +113,13 @@ def test_the_server_forgets_shares_and_parts_when_the_round_ends(model):
     aborted.give(aborted.mail[0][0])
     aborted.server.abort()
     for server in (done.server, failed.server, aborted.server):
-        assert not server._answers
-        assert not server._signatures
-        assert not server._arriving
-        assert not server._messages
+        assert not server._got.answers
+        assert not server._got.signatures
+        assert not server._got.arriving
+        assert not server._got.messages
     for server in (failed.server, aborted.server):
         assert server.state is ServerState.ABORTED
-        assert server._total.size == 0
+        assert server._got.total.size == 0
         with pytest.raises(LocalProtocolError, match="no sum"):
             server.result()
         with pytest.raises(RemoteProtocolError):
@@ -224,6 +225,19 @@ def test_a_vector_that_does_not_fit_is_refused_before_the_masks_are_spent(wrong)
     assert len(list(client.mask(vector.copy()))) == 1
 
 
+def test_a_part_beyond_the_ring_never_leaves_and_ends_the_round_for_its_party():
+    """Success: a vector with values beyond 2^b is masked, and its high bits travel in clear."""
+    table = Table()
+    client = table.clients[0]
+    client.receive(parse(table.play(Kind.CIPHERTEXTS)[0][0], parties=5))
+    secrets, vector = Secrets(client), table.vectors[0].copy()
+    vector[-1] |= np.uint32(1 << 20)
+    with pytest.raises(LocalProtocolError, match="not below"):
+        list(client.mask_parts([vector]))
+    assert client.state is ClientState.ABORTED
+    assert secrets.wiped()
+
+
 @pytest.mark.parametrize("what", ["client", "session", "identity", "dealer", "holder", "seed"])
 def test_nothing_secret_is_printed_pickled_or_copied(what):
     """Success: a log line, a crash report or a worker process gets a secret, or a copy escapes the wiping."""
@@ -235,9 +249,9 @@ def test_nothing_secret_is_printed_pickled_or_copied(what):
         "client": table.clients[0],
         "session": Seats().clients["hospital-0"],
         "identity": table.keys[0],
-        "dealer": fresh.clients[0]._dealer,
-        "holder": table.clients[0]._holder,
-        "seed": fresh.clients[0]._dealer.seed,
+        "dealer": fresh.clients[0]._kept.dealer,
+        "holder": table.clients[0]._kept.holder,
+        "seed": fresh.clients[0]._kept.dealer.seed,
     }[what]
     for text in (repr(secret), str(secret), f"{secret}", f"{[secret]}"):
         assert "redacted" in text
@@ -384,7 +398,7 @@ def test_an_update_that_fails_in_an_unforeseen_way_ends_the_round_for_its_party(
     def fail(*_args, **_kwargs):
         raise BoomError
 
-    monkeypatch.setattr("securefl.session.client.encode_update", fail)
+    monkeypatch.setattr("securefl.session.client.EncodedParts.__next__", fail)
     refuses_at_masking(seats, BoomError)
 
 
@@ -442,13 +456,13 @@ def test_the_sum_of_weights_that_no_parties_could_have_is_no_result():
     answers = seats.exchange(seats.server.start_round())
     seats.submit()
     with pytest.MonkeyPatch().context() as patch:
-        real = masked_input.check_vector
+        real = masked_input.apply_masks
 
-        def spoil(context, vector):
+        def spoil(vector, masks, **how):
             vector[-1] = 0
-            real(context, vector)
+            real(vector, masks, **how)
 
-        patch.setattr("securefl.secagg.client.check_vector", spoil)
+        patch.setattr("securefl.secagg.masked_input.apply_masks", spoil)
         mail = masked(seats, answers)
     outgoing = seats.collect(mail)
     while not seats.server.done:

@@ -59,6 +59,27 @@ ADAPTERS = (
         steps=tuple(Step),
         summed=frozenset({Step.CONSISTENCY, Step.UNMASK}),
     ),
+    Adapter(
+        "secagg-k-regular",  # four neighbours of five
+        sfl.SecAgg(server="semi-honest", graph="k-regular", max_colluders=1, min_survivors=5),
+        signed=False,
+        steps=(Step.ADVERTISE, Step.SHARE_KEYS, Step.MASKED_INPUT, Step.UNMASK),
+        summed=frozenset({Step.UNMASK}),
+    ),
+    Adapter(
+        "secagg-k-regular-prefetch",
+        sfl.SecAgg(server="semi-honest", graph="k-regular", max_colluders=1, min_survivors=5, prefetch=True),
+        signed=False,
+        steps=(Step.ADVERTISE, Step.SHARE_KEYS, Step.MASKED_INPUT, Step.UNMASK),
+        summed=frozenset({Step.UNMASK}),
+    ),
+    Adapter(
+        "secagg-active-prefetch",
+        sfl.SecAgg(server="active", threshold=4, max_colluders=1, prefetch=True),
+        signed=True,
+        steps=tuple(Step),
+        summed=frozenset({Step.CONSISTENCY, Step.UNMASK}),
+    ),
 )
 
 

@@ -158,7 +158,7 @@ def test_no_policy_means_no_participation(protocol):
 
 
 def test_a_policy_that_refuses_sends_nothing_and_the_others_go_on(protocol):
-    strict = sfl.ClientPolicy.from_toml('server = "semi-honest"\nmin_parties = 7\n')
+    strict = sfl.ClientPolicy.from_toml('server = "semi-honest"\nmin_parties = 7\ngraphs = ["complete", "k-regular"]\n')
     session = protocol.session(protocol.plan(TEMPLATE), policies={PARTIES[2]: strict})
     result = session.round(UPDATES)
     refusal = session.refusals[PARTIES[2]]

@@ -91,7 +91,7 @@ def nursery(path, kills, seed):
 
 def kill(path, kills, seed):
     command = [sys.executable, __file__, str(path), str(kills), str(seed)]
-    done = subprocess.run(command, capture_output=True, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=240, check=False)  # noqa: S603
     assert done.returncode == 0, done.stderr.decode()
     told = json.loads(done.stdout)
     assert told["codes"] == [signal.SIGKILL] * kills, done.stderr.decode()

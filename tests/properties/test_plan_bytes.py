@@ -106,13 +106,18 @@ BASE = Plan(
     purpose="a trial",
     policy_digest=b"p" * 32,
 )
+RING = {"server": "semi-honest", "threshold": 6, "max_colluders": 5, "min_survivors": 95}
+K_REGULAR = BASE.replace(parties=100, protocol=SecAgg(**RING, graph="k-regular", neighbours=14))
 SAME = {"server": "active", "threshold": 15, "max_colluders": 3, "min_survivors": 15}
 CHANGED = {
     "server": [{"protocol": SecAgg(**{**SAME, "server": "semi-honest"})}],
     "parties": [{"parties": 21}],
+    "prefetch": [{"protocol": SecAgg(**SAME, prefetch=True)}],
     "threshold": [{"protocol": SecAgg(**{**SAME, "threshold": 14})}],
     "max_colluders": [{"protocol": SecAgg(**{**SAME, "max_colluders": 2})}],
     "min_survivors": [{"protocol": SecAgg(**{**SAME, "min_survivors": 14})}],
+    "graph": [{"protocol": SecAgg(**RING, graph="complete")}],
+    "neighbours": [{"protocol": SecAgg(**RING, graph="k-regular", neighbours=12)}],
     "ring_bits": [{"ring_bits": 41}],
     "value_bits": [{"encoding": FixedPoint(17, 4.0)}],
     "bound": [{"encoding": FixedPoint(16, 4.000000000000001)}],
@@ -136,7 +141,7 @@ CHANGED = {
     "purpose": [{"purpose": "a trial."}, {"purpose": ""}],
     "policy_digest": [{"policy_digest": b""}, {"policy_digest": b"q" * 32}],
 }
-ONE_VALUE_ONLY = {"version", "protocol", "graph"}
+ONE_VALUE_ONLY = {"version", "protocol"}
 
 
 def fields_of(plan):
@@ -150,17 +155,24 @@ def test_every_field_of_a_plan_is_tried():
 
 @pytest.mark.parametrize("field", CHANGED)
 def test_the_digest_changes_with_every_single_field(field):
+    base = K_REGULAR if field in {"graph", "neighbours"} else BASE
     for change in CHANGED[field]:
-        other = BASE.replace(**change)
-        was, now = fields_of(BASE), fields_of(other)
-        assert {name for name in was if was[name] != now[name]} == {field}, "the case changes something else"
-        assert other.digest() != BASE.digest()
+        other = base.replace(**change)
+        was, now = fields_of(base), fields_of(other)
+        # On the complete graph everybody is a neighbour.
+        follows = {"parties": {"neighbours"}, "graph": {"neighbours"}}.get(field, set())
+        assert {name for name in was if was[name] != now[name]} == {field} | follows, "the case changes something else"
+        assert other.digest() != base.digest()
         assert Plan.from_bytes(other.to_bytes()).digest() == other.digest()
 
 
 def test_all_those_digests_differ():
-    digests = [BASE.replace(**change).digest() for changes in CHANGED.values() for change in changes]
-    assert len({BASE.digest(), *digests}) == len(digests) + 1
+    digests = [
+        (K_REGULAR if field in {"graph", "neighbours"} else BASE).replace(**change).digest()
+        for field, changes in CHANGED.items()
+        for change in changes
+    ]
+    assert len({BASE.digest(), K_REGULAR.digest(), *digests}) == len(digests) + 2
 
 
 def sent(**changes):

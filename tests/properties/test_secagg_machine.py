@@ -17,11 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from securefl.errors import LocalProtocolError, ProtocolError, RoundAbortedError
 from securefl.secagg.dealing import LABELS
 from securefl.secagg.states import ClientState, ServerState
-from securefl.types import Step
+from securefl.types import Graph, Step
 from securefl.wire import bitmap, codec
 from securefl.wire.envelope import SERVER_INDEX, seal
 from securefl.wire.messages import Kind, MaskedInput, Survivors, Unmask, UnmaskShares
-from unit.secagg.harness import OVER, Round, any_size, integer_sum, parameters
+from unit.secagg.harness import OVER, Round, any_size, integer_sum, k_regular_parameters, parameters
 
 picks = st.integers(0, 10**6)
 seeds = st.integers(0, 2**32)
@@ -36,7 +36,7 @@ class SecureSum(RuleBasedStateMachine):
     """Messages lie in two heaps, to the server and to the parties; each rule does one thing to them."""
 
     @initialize(
-        chosen=parameters(any_size),
+        chosen=st.one_of(parameters(any_size), k_regular_parameters(st.integers(5, 40))),
         bits=st.integers(8, 64),
         length=st.integers(0, 7),
         chunk=st.integers(1, 8),
@@ -57,6 +57,9 @@ class SecureSum(RuleBasedStateMachine):
         self.chunks_sent: list[list[int]] = [[] for _ in self.clients]
         self.released: list[dict[int, set[str]]] = [{} for _ in self.clients]
         self.bearable = chosen.max_dropouts
+        self.on_ring = chosen.graph is Graph.K_REGULAR
+        if self.on_ring:  # so many lost leave every party a threshold of neighbours, whatever the order on the ring
+            self.bearable = max(0, min(self.bearable, chosen.neighbours - chosen.threshold))
         self.lost: set[int] = set()
         for party, client in enumerate(self.clients):
             self._post(party, [client.advertise()])
@@ -190,9 +193,11 @@ class SecureSum(RuleBasedStateMachine):
     def a_party_that_is_through_holds_no_secrets(self):
         for client in self.clients:
             if client.state in WIPED:
-                assert client._advertised is None
-                assert client._dealer is None
-                assert client._holder is None or not any(held._shares for held in client._holder.held.values())
+                assert client._kept.advertised is None
+                assert client._kept.dealer is None
+                assert client._kept.holder is None or not any(
+                    held._shares for held in client._kept.holder.held.values()
+                )
 
     @invariant()
     def a_sum_is_the_sum_of_its_survivors(self):
@@ -286,6 +291,8 @@ class SecureSum(RuleBasedStateMachine):
             if client.state is ClientState.READY:
                 answers += client.mask(self.round.vectors[party].copy())
         except ProtocolError:
+            if self.on_ring and len(self.lost) > self.bearable:
+                self.lost.add(party)  # it has too few neighbours left
             assert party in self.lost or self.server.state in OVER, "an honest server's message was refused"
             assert before in WIPED or client.state is ClientState.ABORTED or client.state is before
             answers = []

@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 import securefl
-from securefl.cli import bench, demo, doctor, init, keygen, plan, policy, receipts, roster, run, secagg_params
+from securefl.cli import (
+    bench,
+    calibrate,
+    demo,
+    doctor,
+    epsilon,
+    init,
+    keygen,
+    plan,
+    policy,
+    receipts,
+    roster,
+    run,
+    secagg_params,
+)
 
 app = typer.Typer(
     name="securefl",
@@ -38,7 +52,7 @@ def _options(
     """Options before the verb; `--debug` is read by `securefl.cli.main.entry`."""
 
 
-for verb in (demo, run, init, keygen, receipts, secagg_params, bench, doctor):
+for verb in (demo, run, init, keygen, receipts, secagg_params, epsilon, calibrate, bench, doctor):
     verb.register(app)
 for family in (plan, policy, roster):
     app.add_typer(family.app)

@@ -91,13 +91,14 @@ def test_verify_without_an_anchor_does_not_exclude_truncation(securefl, file, le
 
 
 def test_verify_with_an_anchor_misses_what_was_cut_off(securefl, refused, file, ledger):
-    outcome = securefl("ledger", "verify", file, "--head", ledger.head)
+    head = ledger.head
+    outcome = securefl("ledger", "verify", file, "--head", head)
     assert outcome.code == 0
     assert "Truncation excluded up to entry 4" in outcome.out
     assert "not excluded" not in outcome.out
     file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:2]))
     assert securefl("ledger", "verify", file).code == 0
-    line = refused("ledger", "verify", file, "--head", ledger.head)
+    line = refused("ledger", "verify", file, "--head", head)
     assert "entry 3 is missing" in line
     assert str(file) in line
 
@@ -135,7 +136,6 @@ def test_a_name_cannot_steer_the_terminal(securefl, file, ledger):
         entry = json.loads(line)["entry"]
         entry["previous"], entry["charge"]["party"] = previous, "p\x1b[2J [red]"
         entry["charge"]["ctx"] = f"{len(lines):064x}"
-        canonical = json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode()
         canonical = json.dumps(entry, separators=(",", ":")).encode()
         previous = digest("ledger entry", canonical).hex()
         lines.append(b'{"entry":%s,"digest":"%s"}\n' % (canonical, previous.encode()))

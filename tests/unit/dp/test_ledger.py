@@ -24,10 +24,11 @@ from securefl.dp.ledger import Budget, Charge, Entry, Head, PrivacyBudgetError, 
 from securefl.errors import ConfigError, CryptoError, LocalProtocolError, SecureFLError, UnsafePlanError
 
 BUDGET = Budget(epsilon=8.0, delta=1e-6)
+GAUSSIAN = GaussianRelease(5.0)
 SKELLAM = DistributedSkellam(100.0, 1000.0, 1e5, 10, 2)
 
 
-def charge(ctx=0, owner="a", *, party=None, attempt=b"\x01", event=GaussianRelease(5.0), **more):
+def charge(ctx=0, owner="a", *, party=None, attempt=b"\x01", event=GAUSSIAN, **more):
     given = {"relation": Relation.ZERO_OUT, "unit": Unit.PARTY, "session": bytes(16), "plan": bytes(32), **more}
     return Charge(owner=owner, party=party or owner, ctx=ctx.to_bytes(32, "big"), attempt=attempt, event=event, **given)
 
@@ -52,7 +53,7 @@ def fill(ledger, owner="a", **more):
     raise AssertionError("the budget never ended")
 
 
-def reference(count, event=GaussianRelease(5.0), draws=0):
+def reference(count, event=GAUSSIAN, draws=0):
     return rdp_epsilon(Repeated(event, count), BUDGET.delta, Relation.ZERO_OUT, draws=draws)
 
 
@@ -251,7 +252,7 @@ def test_one_owner_with_many_parties_is_held_to_one_budget_within_a_round(path):
 def test_different_relations_and_units_are_not_composed(ledger):
     ledger.charge(charge())
     for other in ({"relation": Relation.ADD_REMOVE}, {"unit": Unit.EXAMPLE}):
-        with pytest.raises(ConfigError, match="accounts per party under zero-out.*cannot be composed"):
+        with pytest.raises(ConfigError, match=r"accounts per party under zero-out.*cannot be composed"):
             ledger.charge(charge(1, "b", **other))
         with pytest.raises(ConfigError, match="cannot be composed"):
             PrivacyLedger(ledger.path.with_name("b"), BUDGET).charge_all([charge(), charge(1, "b", **other)])
