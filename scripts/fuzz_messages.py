@@ -166,7 +166,13 @@ def plain(options: argparse.Namespace, seed: int) -> int:
     with arena():
         while tally.attempts < options.runs:
             try:
-                run(attacked, drawn.getrandbits(63), min(PLAIN_BATCH, options.runs - tally.attempts), tally)
+                run(
+                    attacked,
+                    drawn.getrandbits(63),
+                    min(PLAIN_BATCH, options.runs - tally.attempts),
+                    tally,
+                    known=crashes.seen,
+                )
             except HarmError as harm:
                 crashes.keep(harm)
             if time.monotonic() - shown > 30:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from hostile.attempts import BYTES, HarmError, HighWater, Tally, Target, settle
 from hostile.choices import Choices
@@ -27,7 +27,7 @@ def targets(numbers: Sequence[int], tally: Tally) -> dict[int, Target]:
     return {number: Target(number, tally) for number in numbers}
 
 
-def run(attacked: Mapping[int, Target], seed: int, count: int, tally: Tally) -> None:
+def run(attacked: Mapping[int, Target], seed: int, count: int, tally: Tally, *, known: Container[str] = ()) -> None:
     """Attempts on all scenes in turn.
 
     Args:
@@ -35,6 +35,7 @@ def run(attacked: Mapping[int, Target], seed: int, count: int, tally: Tally) -> 
         seed: what decides everything.
         count: how many attempts.
         tally: the one that the targets count in.
+        known: causes that need not be made smaller again.
 
     Raises:
         HarmError: the first that did harm, with its smallest recipe; or the process grew beyond the bound during the batch.
@@ -48,6 +49,8 @@ def run(attacked: Mapping[int, Target], seed: int, count: int, tally: Tally) -> 
         try:
             attacked[number].attempt(data, follow=follow, weigh=weigh)
         except HarmError as harm:
+            if harm.cause in known:
+                raise
             raise smaller(harm, recipe) from harm
     tally.resident = max(tally.resident, scale.growth())
     if tally.resident > BYTES:

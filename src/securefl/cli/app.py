@@ -15,6 +15,7 @@ from securefl.cli import (
     epsilon,
     init,
     keygen,
+    ledger,
     plan,
     policy,
     receipts,
@@ -52,7 +53,7 @@ def _options(
     """Options before the verb; `--debug` is read by `securefl.cli.main.entry`."""
 
 
-for verb in (demo, run, init, keygen, receipts, secagg_params, epsilon, calibrate, bench, doctor):
+for verb in (demo, run, init, keygen, receipts, ledger, secagg_params, epsilon, calibrate, bench, doctor):
     verb.register(app)
 for family in (plan, policy, roster):
     app.add_typer(family.app)

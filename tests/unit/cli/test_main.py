@@ -13,6 +13,8 @@ from securefl.report import Experiment
 VERBS = [
     ("demo",), ("run",), ("init",), ("keygen",), ("doctor",), ("plan", "show"), ("policy", "check"),
     ("roster", "new"), ("roster", "add"), ("roster", "sign"), ("roster", "verify"), ("roster", "show"),
+    ("receipts", "show"), ("receipts", "verify"), ("secagg-params",), ("epsilon",), ("calibrate",), ("bench",),
+    ("ledger", "show"), ("ledger", "verify"),
 ]  # fmt: skip
 
 
