@@ -22,6 +22,7 @@ import os
 import random
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Run what was asked for; 1 where a message did harm."""
     options = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.reproduce:
         return reproduce(options.reproduce)
     if options.worker:
@@ -200,8 +202,12 @@ def guide(options: argparse.Namespace, seed: int) -> int:
         command = [sys.executable, __file__, "--worker", str(report), "--runs", str(options.runs), "--seed", str(seed)]
         command += ["--corpus", str(corpus), "--crashes", str(options.crashes)]
         started = time.monotonic()
+        tail: list[str] = []
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as worker:  # noqa: S603
-            tail = relay(worker)
+            try:
+                relay(worker, tail)
+            except KeyboardInterrupt:
+                worker.kill()
         print(f"\ncorpus: {len(list(corpus.iterdir()))} messages")
         if not report.exists():
             print("the worker ended without a report:", *tail, sep="\n  ")
@@ -218,13 +224,12 @@ def guide(options: argparse.Namespace, seed: int) -> int:
 _GROWTH = re.compile(r"#(\d+)\s+(\w+)\s+cov: (\d+) ft: (\d+) corp: (\d+)")
 
 
-def relay(worker: subprocess.Popen[str]) -> list[str]:
-    """Pass on what people want to read: harm at once, coverage every now and then; returns the last lines."""
-    tail: list[str] = []
+def relay(worker: subprocess.Popen[str], tail: list[str]) -> None:
+    """Pass on what people want to read: harm at once, coverage every now and then; the last lines go into `tail`."""
     shown, least = 0.0, 0
     started = time.monotonic()
     for line in worker.stdout or ():
-        tail = [*tail[-30:], line.rstrip()]
+        tail[:] = [*tail[-30:], line.rstrip()]
         growth = _GROWTH.search(line)
         if growth is None:
             if not line.startswith(("INFO:", "#", "NEW_FUNC")):
@@ -238,7 +243,6 @@ def relay(worker: subprocess.Popen[str]) -> list[str]:
                 f"{now - started:6.0f} s  {runs:>8} runs  coverage {coverage:>5}  features {features:>6}  corpus {corpus}",
                 flush=True,
             )
-    return tail
 
 
 def guided(options: argparse.Namespace) -> None:

@@ -391,8 +391,8 @@ def _innermost(error: BaseException) -> str:
     place = "?"
     while trace is not None:
         code = trace.tb_frame.f_code
-        if "securefl" in code.co_filename and "hostile" not in code.co_filename:
-            place = f"{code.co_filename.rsplit('securefl/', 1)[-1]}:{trace.tb_lineno}"
+        if "/securefl/" in code.co_filename and "/tests/hostile/" not in code.co_filename:
+            place = f"{code.co_filename.rsplit('/securefl/', 1)[-1]}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
 

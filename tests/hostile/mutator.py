@@ -92,11 +92,15 @@ def _near(_s: Scene, _t: list[Any], held: list[Any], at: int, choices: Choices) 
 
 
 def _near_bytes(old: bytes, choices: Choices) -> bytes:
-    match choices.below(8):
+    match choices.below(10):
         case 0 if old:
             copy = bytearray(old)
             bit = choices.below(8 * len(old))
             copy[bit // 8] ^= 1 << bit % 8
+            return bytes(copy)
+        case 8 | 9 if old:  # in a short bit map: another set
+            copy = bytearray(old)
+            copy[choices.below(len(old))] = choices.below(256)
             return bytes(copy)
         case 1:
             return old[:-1]
@@ -254,6 +258,23 @@ def _inflate(scene: Scene, tree: list[Any], held: list[Any], at: int, choices: C
         return
 
 
+SETS = {Kind.SURVIVORS: 0, Kind.UNMASK: 0, Kind.MASKED_INPUT: 1}
+"""Where a message holds a set of parties."""
+
+
+def _members(scene: Scene, tree: list[Any], held: list[Any], at: int, choices: Choices) -> None:
+    """Another set of parties, as well formed as the first."""
+    try:
+        body, place = tree[BODY][0], SETS[tree[KIND]]
+        copy = bytearray(body[place])
+        for _ in range(1 + choices.below(3)):
+            party = choices.below(scene.world.n)
+            copy[party // 8] ^= 1 << party % 8
+        body[place] = bytes(copy)
+    except (IndexError, KeyError, TypeError, ValueError):
+        _near(scene, tree, held, at, choices)
+
+
 def _trail(_s: Scene, _t: list[Any], held: list[Any], at: int, choices: Choices) -> None:
     """More bytes after a value."""
     held[at] = Raw(pack(held[at]) + choices.one_of((b"\0", b"\xc0", b"\x90", bytes(100), pack(held[at]))))
@@ -261,7 +282,7 @@ def _trail(_s: Scene, _t: list[Any], held: list[Any], at: int, choices: Choices)
 
 OPS: tuple[Op, ...] = (
     _near, _near, _near, _replace, _delete, _insert, _double, _reorder, _retype, _widen, _promise, _nest, _long, _graft, _graft, _alike,
-    _header, _trail, _inflate, _inflate,
+    _header, _trail, _inflate, _inflate, _members, _members,
 )  # fmt: skip
 
 

@@ -162,6 +162,7 @@ def _mend_digests(scene: Scene, kind: int, fields: list[Any], body: list[Any]) -
 
 def _mend_signatures(scene: Scene, body: list[Any]) -> None:
     survivors = bitmap.unpack(body[0], scene.world.n)
+    body[1] = [item for item in body[1] if item[0] in survivors]
     for item in body[1]:
         if 0 <= item[0] < scene.world.n:
             item[1] = scene.world.identities[item[0]].sign(survivors_data(scene.ctx, survivors))

@@ -1,8 +1,9 @@
 """Recorded rounds, and from them every state of a client and of the server, rebuilt as often as it takes.
 
 A world is a plan with its parties; two rounds of it are played with randomness from a seed, the second on prefetched keys. The last
-party of the roster falls silent before it sends its vector, so that masks of a party that left are in play. At every moment of that
-record both roles are saved; a scene is one of them at one moment, with the messages that are due to it.
+party of the roster falls silent: in the first round before it sends its vector, so that masks of a party that left are in play, in the
+second before it deals, so that A_u is not everybody. At every moment of that record both roles are saved; a scene is one of them at one
+moment, with the messages that are due to it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ from securefl.wire.messages import Kind
 Mail = list[tuple[int, bytes]]
 CHUNK = 3
 """Values in one message here: vectors travel in more than one, without a million values."""
+SILENT = {1: Kind.MASKED_INPUT, 2: Kind.SHARES}
+"""The message of each round that the last party does not send."""
 UP = frozenset({Kind.ADVERTISE, Kind.SHARES, Kind.MASKED_INPUT, Kind.CONSISTENCY, Kind.UNMASK_SHARES})
 
 
@@ -190,7 +193,7 @@ class World:
                     (party, answer)
                     for party, data in down
                     for answer in clients[party].receive(data)
-                    if not (party == self.n - 1 and self._kind(answer) is Kind.MASKED_INPUT)
+                    if not (party == self.n - 1 and self._kind(answer) is SILENT[number])
                 ]
                 kind = self._kind(up[0][1])
                 self._note(f"round {number}, {kind.name} due", server, clients, [], up)
