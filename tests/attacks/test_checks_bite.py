@@ -40,9 +40,9 @@ def attack(copy: Path, tests: tuple[str, ...], seconds: int = 280) -> subprocess
         "no:xdist",
         *files,
     ]
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds, check=False
-    )  # noqa: S603
+    )
 
 
 def copied(target: Path) -> Path:

@@ -266,7 +266,7 @@ def _members(scene: Scene, tree: list[Any], held: list[Any], at: int, choices: C
     """Another set of parties, as well formed as the first."""
     try:
         body, place = tree[BODY][0], SETS[tree[KIND]]
-        copy = bytearray(body[place])
+        copy = bytearray(b"" + body[place])  # of a number it would be that many bytes
         for _ in range(1 + choices.below(3)):
             party = choices.below(scene.world.n)
             copy[party // 8] ^= 1 << party % 8
