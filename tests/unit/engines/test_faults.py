@@ -152,6 +152,19 @@ def test_several_faults_at_once_are_borne_up_to_the_plans_limit(server):
 
 
 @SERVERS
+@pytest.mark.parametrize("bit", [0, 136, 156, 160, 200, 300])
+@pytest.mark.parametrize("lie_first", [True, False])
+def test_a_lie_that_is_damaged_on_its_way_is_a_damaged_lie_whichever_is_named_first(server, bit, lie_first):
+    faults = [
+        sfl.faults.Equivocate(("a",), ("b",)),
+        sfl.faults.Corrupt("a", "consistency", bit=bit, downstream=True),
+    ]
+    result = run(server, *(faults if lie_first else reversed(faults)))
+    assert result.dropped == {"a": happens_at(server, Step.CONSISTENCY)}
+    assert isinstance(result.refusals[0], sfl.RemoteProtocolError)
+
+
+@SERVERS
 def test_refusals_are_reported(server):
     result = run(server, sfl.faults.Corrupt("c", "masked_input"))
     assert f"Refused: {result.refusals[0]}" in result.report()
