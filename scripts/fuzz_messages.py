@@ -207,6 +207,7 @@ def guide(options: argparse.Namespace, seed: int) -> int:
             try:
                 relay(worker, tail)
             except KeyboardInterrupt:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 worker.kill()
         print(f"\ncorpus: {len(list(corpus.iterdir()))} messages")
         if not report.exists():
