@@ -10,6 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from securefl.crypto.signing import SigningKey as SigningKey
+    from securefl import dp as dp
+    from securefl.dp.clipping import LayerClip as LayerClip
+    from securefl.dp.ledger import Budget as Budget
+    from securefl.dp.ledger import PrivacyBudgetError as PrivacyBudgetError
+    from securefl.dp.ledger import PrivacyLedger as PrivacyLedger
+    from securefl.dp.mechanisms import CentralDiscreteGaussian as CentralDiscreteGaussian
+    from securefl.dp.mechanisms import DistributedDiscreteGaussian as DistributedDiscreteGaussian
+    from securefl.dp.mechanisms import DistributedSkellam as DistributedSkellam
+    from securefl.dp.mechanisms import LocalDiscreteGaussian as LocalDiscreteGaussian
+    from securefl.dp.mechanisms import QuantileClip as QuantileClip
+    from securefl.dp.modular_grid import ModularGrid as ModularGrid
     from securefl.encoding.fixed_point import FixedPoint as FixedPoint
     from securefl.engines import faults as faults
     from securefl.engines.aggregate import aggregate as aggregate
@@ -56,6 +67,17 @@ __version__ = "0.1.0"
 
 _HOME = {
     "SigningKey": "securefl.crypto.signing",
+    "dp": "securefl.dp",
+    "Budget": "securefl.dp.ledger",
+    "PrivacyBudgetError": "securefl.dp.ledger",
+    "PrivacyLedger": "securefl.dp.ledger",
+    "CentralDiscreteGaussian": "securefl.dp.mechanisms",
+    "DistributedDiscreteGaussian": "securefl.dp.mechanisms",
+    "DistributedSkellam": "securefl.dp.mechanisms",
+    "LocalDiscreteGaussian": "securefl.dp.mechanisms",
+    "QuantileClip": "securefl.dp.mechanisms",
+    "LayerClip": "securefl.dp.clipping",
+    "ModularGrid": "securefl.dp.modular_grid",
     "FixedPoint": "securefl.encoding.fixed_point",
     "faults": "securefl.engines.faults",
     "aggregate": "securefl.engines.aggregate",
@@ -107,7 +129,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'securefl' has no attribute {name!r}")
     module = importlib.import_module(_HOME[name])
-    value = module if name == "faults" else getattr(module, name)
+    value = module if name in {"dp", "faults"} else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -59,6 +60,17 @@ def framed(field: Field) -> bytes:
     """Return a field as `digest` hashes it, its length before it."""
     encoded = bytes(_encode(field))
     return len(encoded).to_bytes(8, "big") + encoded
+
+
+def continued(head: bytes, tails: Iterable[bytes]) -> list[bytes]:
+    """Return the bare SHA-256 of `head + tail` for every tail; the head is taken in once."""
+    begun = hashlib.sha256(head)
+    digests = []
+    for tail in tails:
+        state = begun.copy()
+        state.update(tail)
+        digests.append(state.digest())
+    return digests
 
 
 def checksum(label: str, *fields: Field) -> bytes:

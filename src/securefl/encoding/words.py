@@ -41,7 +41,7 @@ def pack(words: Words, bits: int) -> bytes:
 
 
 def unpack(data: bytes | memoryview, bits: int, count: int) -> Words:
-    """Return the `count` words that `pack` wrote, in a new array of the ring's dtype.
+    """Return the `count` words that `pack` wrote, in the ring's dtype; read-only where they are the bytes of `data` themselves.
 
     Args:
         data: bytes off the wire, contiguous.
@@ -66,7 +66,7 @@ def _joined(packed: npt.NDArray[np.uint8], ring: Ring, count: int) -> Words:
     """Return the words whose bytes these are, without looking at their range."""
     width = ring.word_bytes
     if width in _NATIVE_WIDTHS or not count:
-        return packed.view(f"<u{width if count else 1}").astype(ring.dtype)
+        return packed.view(f"<u{width if count else 1}").astype(ring.dtype, copy=False)
     # Whole words are read, each with the first bytes of the next one on top, which are then cleared: one pass, where a
     # copy of each byte takes `width` of them. The last word has nothing after it that could be read.
     words: Words = np.empty(count, dtype=ring.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from securefl.dp.ledger import PrivacyLedger
 from securefl.engines.faults import Fault
 from securefl.engines.memory import MemorySession
 from securefl.plan import Plan
@@ -19,6 +20,7 @@ def aggregate(
     metrics: Mapping[str, Mapping[str, float]] | None = None,
     drop: Mapping[str, Step | str] | None = None,
     faults: Iterable[Fault] = (),
+    ledger: PrivacyLedger | None = None,
 ) -> RoundResult:
     """Sum the parties' updates in memory, with real cryptography and real bytes.
 
@@ -34,11 +36,13 @@ def aggregate(
         metrics: the plan's metrics, by party.
         drop: the step that a party does not complete, by party: advertise, share_keys, masked_input, consistency or unmask.
         faults: whatever else goes wrong, from `securefl.faults`.
+        ledger: where the release is entered, under a private plan, before it happens.
 
     Raises:
         ConfigError: updates, weights, metrics or faults of others than the plan's parties.
         EncodingError: an update that does not fit the plan; names party and tensor.
+        PrivacyBudgetError: a private plan, and somebody's budget would be overspent; nothing was sent.
         RoundAbortedError: too few parties were left, or somebody broke the protocol; names the suspects.
     """
-    session = MemorySession(plan, tuple(updates))
+    session = MemorySession(plan, tuple(updates), ledger=ledger)
     return session.round(updates, weights=weights, metrics=metrics, drop=drop, faults=faults)

@@ -133,7 +133,7 @@ def aggregate_cohorts(
         BelowThresholdError: fewer than `min_cohorts` cohorts ended well; names each and why.
     """
     members = split(tuple(updates), int(plan.parameters.parties), random)
-    required_bits(len(updates), plan.max_weight, plan.encoding.max_value)
+    required_bits(len(updates), plan.max_weight, plan.fixed_point.max_value)
     if not 1 <= min_cohorts <= len(members):
         raise ConfigError(
             f"min_cohorts is {min_cohorts}, {len(members)} cohorts come of {len(updates)} parties",

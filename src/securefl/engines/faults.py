@@ -25,7 +25,10 @@ class _Fault:
 
 
 class Drop(_Fault):
-    """The party completes every step before this one, and is not heard of again."""
+    """The party completes every step before this one, and is not heard of again.
+
+    Keys that were sent ahead with the last round's answer have completed `advertise`: there the party is lost at `share_keys`.
+    """
 
     __slots__ = ()
 

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.signing import SigningKey
+from securefl.dp.ledger import PrivacyLedger
 from securefl.engines.faults import Fault, collect
 from securefl.engines.network import Mail, Network
 from securefl.errors import ConfigError, EncodingError, RoundAbortedError, SecureFLError
@@ -32,6 +33,8 @@ class MemorySession:
         parties: their names, in order.
         roster: identities, where they exist already; otherwise made here when the plan needs them.
         identities: signing keys by name, with `roster`.
+        ledger: the server's, under a private plan; parties enter their charges in it too, unless they have their own.
+        ledgers: each party's own, by name.
         policies: policies by name; by default each party accepts just what the plan offers, and reports say "simulated".
         random: the source of everything secret.
 
@@ -47,6 +50,8 @@ class MemorySession:
         roster: Roster | None = None,
         identities: Mapping[str, SigningKey] | None = None,
         policies: Mapping[str, ClientPolicy] | None = None,
+        ledger: PrivacyLedger | None = None,
+        ledgers: Mapping[str, PrivacyLedger] | None = None,
         random: RandomSource = OS,
     ) -> None:
         if len(parties) != plan.parties:
@@ -64,20 +69,25 @@ class MemorySession:
                 remedy="use the roster's names, in its order",
             )
         accepting = ClientPolicy.matching(plan)
-        self.plan = plan
         self.parties = made.names
         self.simulated = policies is None
-        self._server = SecAggServer(plan, roster=made, random=random)
+        self._server = SecAggServer(plan, roster=made, ledger=ledger, random=random)
         self._clients = {
             name: SecAggClient(
                 name,
                 roster=made,
                 policy=accepting if policies is None else _policy_of(policies, name),
                 identity=keys.get(name),
+                ledger=ledger if ledgers is None else ledgers.get(name),
                 random=random,
             )
             for name in self.parties
         }
+
+    @property
+    def plan(self) -> Plan:
+        """The agreement of the latest round; an adaptive clip makes a new one each round."""
+        return self._server.plan
 
     def round(
         self,
@@ -96,7 +106,8 @@ class MemorySession:
             weights: one a party; all 1 by default.
             metrics: the plan's metrics, by party.
             model: the model that the updates were trained from; binds the round to it.
-            drop: the step that a party does not complete, by party.
+            drop: the step that a party does not complete, by party. Whose keys were prefetched has advertised: to drop it at `advertise`
+                leaves it out of the sum as ever, and is reported as `share_keys`.
             faults: whatever else goes wrong.
 
         Raises:

@@ -34,6 +34,9 @@ class Network:
 
     def down(self, step: Step, mail: Mail) -> Mail:
         """What reaches the parties of what the server sends in this step."""
+        # Keys that were sent ahead leave no Advertise to miss: their party is not heard of from the first step that there is.
+        passed = list(Step)[: list(Step).index(step)]
+        self._gone.update(fault.party for fault in self.faults if isinstance(fault, Drop) and fault.step in passed)
         delivered = []
         for name, sent in mail:
             if name in self._gone:

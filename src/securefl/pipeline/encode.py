@@ -143,12 +143,12 @@ class EncodedParts(Iterator[Words]):
         for leaf, array in zip(plan.layout.leaves, plan.layout.arrays(update), strict=True):
             for _, block in _blocks(array):
                 encoded = scratch[: block.size]
-                self.saturated += plan.encoding.encode_into(block, encoded, name=leaf.name, random=self._random)
+                self.saturated += plan.fixed_point.encode_into(block, encoded, name=leaf.name, random=self._random)
                 encoded *= factor
                 yield encoded
         extras = [self._weight] if plan.weighted else []
         for name, span in plan.metrics.items():
-            extras.append(self._weight * span.encode(metrics[name], plan.encoding, self._random, name=name))
+            extras.append(self._weight * span.encode(metrics[name], plan.fixed_point, self._random, name=name))
         yield np.array(extras, dtype=np.int64)
 
 

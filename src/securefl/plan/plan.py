@@ -7,12 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from securefl.crypto.digest import digest
+from securefl.dp.mechanisms import Mechanism, QuantileClip, Release
+from securefl.dp.mechanisms import choose as choose_noise
+from securefl.dp.mechanisms.release import no_noise
+from securefl.dp.modular_grid import ModularGrid
+from securefl.dp.rotation import padded
 from securefl.encoding.fixed_point import FixedPoint
 from securefl.encoding.layout import Layout, Leaf, tree_digest
 from securefl.encoding.ranges import Range
 from securefl.encoding.ring import Ring, required_bits
 from securefl.encoding.words import packed_size
 from securefl.errors import MalformedMessageError, UnsafePlanError
+from securefl.plan import privacy as private
 from securefl.plan.protocol import SecAgg
 from securefl.plan.roster import Roster
 from securefl.plan.serialize import MAX_METRICS, MAX_PLAN_BYTES, PLAN_VERSION, LeafMessage, MetricMessage, PlanMessage
@@ -34,10 +40,12 @@ class Plan:
         template: names, shapes and dtypes of an update: a tree of `(shape, dtype)` pairs or arrays, or a `Layout`.
         parties: n, or the roster of the parties.
         protocol: how the sum is protected.
-        encoding: how floats become integers.
+        encoding: how floats become integers: a `FixedPoint`, or under differential privacy a `ModularGrid`.
         max_weight: the largest weight of a party; above 1 the weight travels as one more masked coordinate.
         metrics: range (low, high) of each metric that travels masked beside the update; values outside are clamped.
-        ring_bits: b of the ring Z_{2^b}; by default the fewest bits in which no sum can overflow.
+        ring_bits: b of the ring Z_{2^b}; by default the fewest bits in which no sum can overflow. A `ModularGrid` has its own.
+        privacy: the mechanism of differential privacy; None for none. Without a noise multiplier the plan is a draft, for
+            `securefl.dp.calibrate`.
         purpose: what the sum is for; a party's policy may demand it.
         policy_digest: digest of the policy that the parties agreed on, 32 bytes, or empty.
 
@@ -45,32 +53,36 @@ class Plan:
         layout: the template as a `Layout`.
         parameters: threshold, colluders and floor, computed or checked.
         ring: the ring.
+        release: the mechanism in numbers; None without privacy, and in a draft.
 
     Raises:
-        UnsafePlanError: it could overflow, its threshold or floor is unsafe, or a value is out of bounds.
+        UnsafePlanError: it could overflow, is under-noised, releases something beside the noise, its threshold or floor is unsafe, or a value is out of bounds.
         EncodingError: the template is not one of arrays.
     """
 
     template: Tree
     parties: int | Roster
     protocol: SecAgg = dataclasses.field(default_factory=SecAgg)
-    encoding: FixedPoint = dataclasses.field(default_factory=FixedPoint)
+    encoding: FixedPoint | ModularGrid | None = None
     max_weight: int = 1
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     ring_bits: int | None = None
+    privacy: Mechanism | Release | None = None
     purpose: str = ""
     policy_digest: bytes = b""
     layout: Layout = dataclasses.field(init=False)
     parameters: Parameters = dataclasses.field(init=False)
     ring: Ring = dataclasses.field(init=False)
+    release: Release | None = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        _check_types(self.protocol, self.encoding, self.metrics)
+        object.__setattr__(self, "encoding", _encoding_of(self.encoding, self.privacy))
+        _check_types(self.protocol, self.metrics)
         template = self.template
         layout = template if isinstance(template, Layout) else Layout.from_template(template)
         identities = isinstance(self.parties, Roster) and self.parties.signed
         parties = len(self.parties) if isinstance(self.parties, Roster) else self.parties
-        parameters = self.protocol.resolve(parties, identities=identities)
+        parameters = self.protocol.resolve(parties, identities=identities, noisy=self.private)
         _check_weight(self.max_weight)
         object.__setattr__(self, "template", layout)
         object.__setattr__(self, "layout", layout)
@@ -80,6 +92,7 @@ class Plan:
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "metrics", _ranges(self.metrics))
         object.__setattr__(self, "ring", self._choose_ring(parties))
+        self._choose_release()
         _check_text(self.purpose, self.policy_digest)
 
     @classmethod
@@ -98,15 +111,68 @@ class Plan:
         return cls(template=layout, parties=len(updates), **fields)
 
     def replace(self, **changes: Any) -> Plan:
-        """A new plan with some fields changed; computed values are computed again."""
+        """A new plan with some fields changed; computed values are computed again.
+
+        With privacy come or gone, the encoding is the default of the other kind, unless it is given, too.
+        """
+        if "privacy" in changes and (changes["privacy"] is None) != (self.privacy is None):
+            changes = {"encoding": None, "ring_bits": None, **changes}
         return dataclasses.replace(self, **changes)
 
+    @property
+    def private(self) -> bool:
+        """Whether there is differential privacy in it."""
+        return self.privacy is not None
+
+    @property
+    def fixed_point(self) -> FixedPoint:
+        """The grid of a plan without differential privacy.
+
+        Raises:
+            UnsafePlanError: the plan has a `ModularGrid`.
+        """
+        if isinstance(self.encoding, FixedPoint):
+            return self.encoding
+        raise UnsafePlanError(
+            "a private plan has no fixed grid",
+            value=repr(self.encoding),
+            bound="a FixedPoint",
+            remedy="see Plan.release for its scale",
+        )
+
+    def _choose_release(self) -> None:
+        """Lower the mechanism to numbers, or check those that came with it."""
+        release: Release | None = None
+        if self.privacy is not None:
+            given = self.privacy if isinstance(self.privacy, Release) else None
+            asked = given.mechanism if given is not None else self.privacy
+            assert isinstance(asked, Mechanism)  # noqa: S101 - for type checkers; _encoding_of has looked
+            grid = self.encoding
+            assert isinstance(grid, ModularGrid)  # noqa: S101
+            private.check_beside(asked, self.layout, metrics=self.metrics, prefetch=self.protocol.prefetch)
+            floor = private.floor_of(self.parameters)
+            if given is not None and (given.floor, given.size, given.grid) == (floor, self.layout.size, grid):
+                release = given
+            elif asked.noise_multiplier is not None:
+                release = choose_noise(asked, floor, self.layout.size, grid)
+            object.__setattr__(self, "privacy", asked)
+        object.__setattr__(self, "release", release)
+
     def _choose_ring(self, parties: int) -> Ring:
-        needed = required_bits(parties, self.max_weight, self.encoding.max_value)
+        if isinstance(self.encoding, ModularGrid):
+            if self.ring_bits not in {None, self.encoding.ring_bits}:
+                raise UnsafePlanError(
+                    "ring_bits beside a ModularGrid, which has its own",
+                    value=repr(self.ring_bits),
+                    bound=str(self.encoding.ring_bits),
+                    remedy="leave ring_bits out",
+                )
+            return Ring(self.encoding.ring_bits)
+        needed = required_bits(parties, self.max_weight, self.fixed_point.max_value)
         bits = needed if self.ring_bits is None else self.ring_bits
         if isinstance(bits, bool) or not isinstance(bits, int) or not needed <= bits <= 64:
             raise UnsafePlanError(
-                f"a sum of {parties} values of {self.encoding.value_bits} bits with weights up to {self.max_weight} "
+                f"a sum of {parties} values of {self.fixed_point.value_bits} bits with weights up to {self.max_weight} "
                 "would overflow the ring, or its size is out of bounds",
                 value=repr(bits),
                 bound=f"{needed}..64 ring bits",
@@ -116,13 +182,16 @@ class Plan:
 
     @property
     def length(self) -> int:
-        """Coordinates of the masked vector: values, the weight if there is one, metrics."""
+        """Coordinates of the masked vector: values, the weight if there is one, metrics; under privacy a power of two."""
+        if self.privacy is not None:
+            assert isinstance(self.privacy, Mechanism)  # noqa: S101 - for type checkers
+            return padded(self.layout.size + self.privacy.adaptive)
         return self.layout.size + self.weighted + len(self.metrics)
 
     @property
     def weighted(self) -> bool:
-        """Whether the weight travels as a masked coordinate."""
-        return self.max_weight > 1
+        """Whether the weight travels as a masked coordinate; under privacy it is folded in before the clip."""
+        return self.max_weight > 1 and not self.private
 
     @property
     def masked_bytes(self) -> int:
@@ -130,8 +199,14 @@ class Plan:
         return packed_size(self.length, self.ring.bits)
 
     def to_bytes(self) -> bytes:
-        """The plan on the wire; the same plan has the same bytes everywhere."""
-        chosen = self.parameters
+        """The plan on the wire; the same plan has the same bytes everywhere.
+
+        Raises:
+            UnsafePlanError: a draft, whose noise nobody has chosen.
+        """
+        chosen, grid = self.parameters, self.encoding
+        if self.private and self.release is None:
+            raise no_noise()
         return codec.encode(
             PlanMessage(
                 version=PLAN_VERSION,
@@ -145,12 +220,13 @@ class Plan:
                 neighbours=chosen.neighbours,
                 prefetch=self.protocol.prefetch,
                 ring_bits=self.ring.bits,
-                value_bits=self.encoding.value_bits,
-                bound=self.encoding.bound,
-                on_saturation=self.encoding.on_saturation.value,
+                value_bits=grid.value_bits if isinstance(grid, FixedPoint) else 0,
+                bound=grid.bound if isinstance(grid, FixedPoint) else 0.0,
+                on_saturation=grid.on_saturation.value if isinstance(grid, FixedPoint) else "",
                 max_weight=self.max_weight,
                 metrics=[MetricMessage(name, float(span.low), float(span.high)) for name, span in self.metrics.items()],
                 leaves=[LeafMessage(leaf.name, list(leaf.shape), leaf.dtype) for leaf in self.layout.leaves],
+                privacy=private.message_of(self.release) if self.release is not None else None,
                 purpose=self.purpose,
                 policy_digest=self.policy_digest,
             )
@@ -176,19 +252,27 @@ class Plan:
                 bound=f"{parties}, the parties on the roster",
                 remedy="make the plan from the roster",
             )
+        layout = Layout(tuple(Leaf(leaf.name, tuple(leaf.shape), leaf.dtype) for leaf in message.leaves))
+        protocol = SecAgg(
+            threshold=message.threshold,
+            server=message.server,
+            max_colluders=message.max_colluders,
+            min_survivors=message.min_survivors,
+            graph=message.graph,
+            neighbours=message.neighbours,
+            prefetch=message.prefetch,
+        )
+        release, encoding = None, None
+        if message.privacy is not None:
+            chosen = protocol.resolve(message.parties, identities=False)
+            release = private.release_of(message.privacy, ring_bits=message.ring_bits, chosen=chosen, layout=layout)
+            encoding = release.grid
         plan = cls(
-            template=Layout(tuple(Leaf(leaf.name, tuple(leaf.shape), leaf.dtype) for leaf in message.leaves)),
+            template=layout,
             parties=message.parties,
-            protocol=SecAgg(
-                threshold=message.threshold,
-                server=message.server,
-                max_colluders=message.max_colluders,
-                min_survivors=message.min_survivors,
-                graph=message.graph,
-                neighbours=message.neighbours,
-                prefetch=message.prefetch,
-            ),
-            encoding=FixedPoint(message.value_bits, message.bound, message.on_saturation),  # type: ignore[arg-type]
+            protocol=protocol,
+            encoding=encoding or FixedPoint(message.value_bits, message.bound, message.on_saturation),  # type: ignore[arg-type]
+            privacy=release,
             max_weight=message.max_weight,
             metrics={metric.name: Range(metric.low, metric.high) for metric in message.metrics},
             ring_bits=message.ring_bits,
@@ -205,6 +289,24 @@ class Plan:
     def digest(self) -> bytes:
         """SHA-256 of the plan, 32 bytes; it enters every key, ciphertext and signature of a round."""
         return digest("plan", self.to_bytes())
+
+    def with_next_clip(self, bit_sum: float, survivors: int) -> Plan:
+        """The plan of the next round, after an adaptive clip has seen this one's noisy sum of bits.
+
+        Args:
+            bit_sum: noisy sum of the survivors' bits.
+            survivors: |U3|.
+        """
+        release, asked = self.release, self.privacy
+        state = None if release is None else release.adaptive
+        if state is None or not isinstance(asked, Mechanism) or not isinstance(asked.clip, QuantileClip):
+            return self
+        clip = asked.clip.following(state.after(bit_sum, survivors))
+        return self.replace(privacy=dataclasses.replace(asked, clip=clip))
+
+    def rotation_seed(self, session: bytes, round_number: int) -> bytes:
+        """The public seed of a round's rotation under privacy, 32 bytes; nobody chooses it, everybody derives it."""
+        return digest("rotation", session, round_number, self.digest())
 
     def model_digest(self, model: Tree | None) -> bytes:
         """Digest of a model's names, shapes, dtypes and values, 32 bytes; zero bytes for no model."""
@@ -254,45 +356,102 @@ class Plan:
             "min_survivors": chosen.min_survivors,
             "quorum": chosen.quorum,
             "prefetch": self.protocol.prefetch,
-            "value_bits": self.encoding.value_bits,
-            "bound": self.encoding.bound,
-            "on_saturation": self.encoding.on_saturation.value,
+            **self._encoding_facts(),
             "max_weight": self.max_weight,
             "metrics": {name: [span.low, span.high] for name, span in self.metrics.items()},
             "values": self.layout.size,
             "ring_bits": self.ring.bits,
             "bytes_per_value": self.ring.word_bytes,
             "masked_bytes": self.masked_bytes,
-            "error_bound": self.encoding.error_bound,
+            "privacy": None if self.release is None else private.facts(self.release),
             "purpose": self.purpose,
-            "digest": self.digest().hex(),
+            "digest": self._digest_text(),
             "explanation": list(chosen.explanation),
         }
 
+    def _encoding_facts(self) -> dict[str, Any]:
+        if not isinstance(self.encoding, FixedPoint):
+            return {}
+        grid = self.encoding
+        return {
+            "value_bits": grid.value_bits,
+            "bound": grid.bound,
+            "on_saturation": grid.on_saturation.value,
+            "error_bound": grid.error_bound,
+        }
+
+    @property
+    def draft(self) -> bool:
+        """Whether its noise is still to be chosen: such a plan cannot be used or sent."""
+        return self.private and self.release is None
+
+    def _digest_text(self) -> str:
+        return "" if self.draft else self.digest().hex()
+
     def __eq__(self, other: object) -> bool:
-        return self.to_bytes() == other.to_bytes() if isinstance(other, Plan) else NotImplemented
+        if not isinstance(other, Plan):
+            return NotImplemented
+        if self.draft or other.draft:
+            return self is other
+        return self.to_bytes() == other.to_bytes()
 
     def __hash__(self) -> int:
-        return hash(self.to_bytes())
+        return id(self) if self.draft else hash(self.to_bytes())
 
     def __str__(self) -> str:
         chosen = self.parameters
         degree = f" with {chosen.neighbours} neighbours a party" if chosen.graph is Graph.K_REGULAR else ""
+        ring = f"ring of {self.ring.bits} bits, {self.ring.word_bytes} bytes a value, {self.masked_bytes} bytes a party"
+        if isinstance(self.encoding, FixedPoint):
+            values = [
+                f"  {self.layout.size} values of {self.encoding.value_bits} bits on [-{self.encoding.bound:g}, "
+                f"{self.encoding.bound:g}], weights up to {self.max_weight}: {ring}"
+            ]
+        else:
+            values = [f"  {self.layout.size} values, weights up to {self.max_weight} within the clip: {ring}"]
+            values += ["  no noise chosen yet: a draft"] if self.release is None else private.lines(self.release)
+        body = "\n".join(values)
         return (
             f"Plan: secure aggregation, {chosen.server} server, {chosen.graph} graph{degree}\n"
             f"  {chosen.parties} parties, threshold {chosen.threshold}, at most {chosen.max_colluders} colluders, "
             f"at least {chosen.min_survivors} survivors; {chosen.quorum} must stay to the end\n"
-            f"  {self.layout.size} values of {self.encoding.value_bits} bits on [-{self.encoding.bound:g}, "
-            f"{self.encoding.bound:g}], weights up to {self.max_weight}: ring of {self.ring.bits} bits, "
-            f"{self.ring.word_bytes} bytes a value, {self.masked_bytes} bytes a party\n"
-            f"  digest {self.digest().hex()[:16]}"
+            f"{body}\n"
+            f"  digest {self._digest_text()[:16] or 'none'}"
         )
 
 
-def _check_types(protocol: object, encoding: object, metrics: object) -> None:
+def _encoding_of(encoding: object, privacy: object) -> FixedPoint | ModularGrid:
+    """The encoding, or the default beside this privacy; the two kinds are not mixed."""
+    if privacy is not None and not isinstance(privacy, Mechanism | Release):
+        raise UnsafePlanError(
+            "privacy is of another type",
+            value=repr(privacy)[:80],
+            bound="a mechanism, such as DistributedDiscreteGaussian",
+            remedy="pass a mechanism, or None",
+        )
+    if encoding is None:
+        return FixedPoint() if privacy is None else ModularGrid()
+    if not isinstance(encoding, FixedPoint | ModularGrid):
+        raise UnsafePlanError(
+            "encoding is of another type",
+            value=repr(encoding)[:80],
+            bound="a FixedPoint, or a ModularGrid under differential privacy",
+            remedy="pass one of these",
+        )
+    if isinstance(encoding, FixedPoint) != (privacy is None):
+        wanted = "FixedPoint" if privacy is None else "ModularGrid"
+        raise UnsafePlanError(
+            f"{type(encoding).__name__} {'without' if privacy is None else 'with'} differential privacy",
+            value=repr(encoding)[:80],
+            bound=f"a {wanted}",
+            remedy=f"pass a {wanted}, or leave encoding out: under privacy the scale follows from clip and noise",
+        )
+    return encoding
+
+
+def _check_types(protocol: object, metrics: object) -> None:
     for name, value, kind in (
         ("protocol", protocol, SecAgg),
-        ("encoding", encoding, FixedPoint),
         ("metrics", metrics, Mapping),
     ):
         if not isinstance(value, kind):

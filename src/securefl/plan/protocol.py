@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
+from fractions import Fraction
 from typing import TypeVar
 
 from securefl.errors import UnsafePlanError
-from securefl.secagg.parameters import Parameters, choose
+from securefl.secagg.parameters import ASSUMED, Parameters, choose
 from securefl.types import Graph, ServerModel
 
 COMPLETE_GRAPH_LIMIT = 200
@@ -42,12 +44,14 @@ class SecAgg:
     neighbours: int | None = None
     prefetch: bool = False
 
-    def resolve(self, parties: int, *, identities: bool) -> Parameters:
+    def resolve(self, parties: int, *, identities: bool, noisy: bool = False) -> Parameters:
         """The parameters for n parties.
 
         Args:
             parties: n.
             identities: whether a roster with identity keys is there.
+            noisy: whether the sum's noise is sized for the floor and the colluders. What is not given is then 5 % dropouts and 5 %
+                colluders rather than the most that the threshold bears, and the floor is all that stay: see `_sized`.
 
         Raises:
             UnsafePlanError: nothing safe satisfies what was asked for.
@@ -65,6 +69,8 @@ class SecAgg:
                     'SecAgg(graph="complete")',
                 )
             graph = Graph.K_REGULAR
+        if noisy and graph is Graph.COMPLETE and isinstance(parties, int) and not isinstance(parties, bool):
+            return self._sized(parties, server)
         return choose(
             parties,
             server,
@@ -75,6 +81,40 @@ class SecAgg:
             graph=graph,
             neighbours=self.neighbours,
         )
+
+    def _sized(self, parties: int, server: ServerModel) -> Parameters:
+        """Parameters on the complete graph for noise that m - c parties' shares must suffice for."""
+        why: list[str] = []
+        lost = math.floor((Fraction(str(self.dropout)) or ASSUMED) * parties)
+        floor = self.min_survivors
+        if floor is None:
+            floor = max(3, parties - lost)
+            assumed = "" if self.dropout else ", 5 % as no dropouts were given"
+            why.append(f"min_survivors {floor}: all but the {lost} that may drop out{assumed}; noise is sized for it")
+        threshold, colluders = self.threshold, self.max_colluders
+        if colluders is None:
+            colluders = math.floor(ASSUMED * parties)
+            if threshold is not None:
+                active = server is ServerModel.ACTIVE
+                colluders = max(0, min(colluders, 2 * threshold - parties - 1 if active else threshold - 2))
+            colluders = max(0, min(colluders, floor - 2))
+            why.append(f"max_colluders {colluders}: at most 5 % of {parties} parties, as they were not given")
+        if threshold is None:
+            least = (parties + colluders) // 2 + 1 if server is ServerModel.ACTIVE else colluders + 2
+            threshold = max(2, least, min(parties - 1, floor - 1, 2 * parties // 3 + 1))
+            why.append(
+                f"threshold {threshold}: two thirds of {parties} parties, within what colluders and floor demand"
+            )
+        chosen = choose(
+            parties,
+            server,
+            threshold=threshold,
+            max_colluders=colluders,
+            dropout=self.dropout,
+            min_survivors=floor,
+            neighbours=self.neighbours,
+        )
+        return dataclasses.replace(chosen, explanation=(*why, *chosen.explanation))
 
 
 def _member(kind: type[EnumT], name: str, value: str) -> EnumT:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from securefl.encoding.layout import MAX_LEAVES, MAX_NDIM
+from securefl.plan.privacy import PrivacyMessage
 
 PLAN_VERSION: Final = 1
 MAX_PLAN_BYTES: Final = 1 << 20
@@ -51,5 +52,6 @@ class PlanMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     max_weight: Size
     metrics: Annotated[list[MetricMessage], msgspec.Meta(max_length=MAX_METRICS)]
     leaves: Annotated[list[LeafMessage], msgspec.Meta(max_length=MAX_LEAVES)]
+    privacy: PrivacyMessage | None
     purpose: Annotated[str, msgspec.Meta(max_length=256)]
     policy_digest: Annotated[bytes, msgspec.Meta(max_length=32)]

@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from securefl.crypto.digest import digest
+from securefl.dp.accounting.composition import Repeated
+from securefl.dp.accounting.epsilon import rdp_epsilon
+from securefl.dp.accounting.floats import printed
+from securefl.dp.accounting.relations import Relation
 from securefl.errors import ConfigError, PolicyRefusedError
 from securefl.plan import Plan, Roster
 from securefl.plan.toml_file import line_of, read_table
@@ -31,6 +35,7 @@ _KEYS: dict[str, Any] = {
     "roster_owner": str,
     "min_noise_multiplier": (int, float),
     "max_epsilon": (int, float),
+    "delta": (int, float),
 }
 
 
@@ -51,7 +56,9 @@ class ClientPolicy:
         roster_fingerprint: the only roster accepted, as `securefl roster show` prints it; empty for the one on disk.
         roster_owner: fingerprint of the key that must have signed the roster; empty for any, or none.
         min_noise_multiplier: the least differentially private noise; None for none demanded.
-        max_epsilon: the most privacy loss; None for no demand.
+        max_epsilon: the most privacy loss, of all rounds that this party joined and the next one, each as the plan has it; None for
+            no demand. A `PrivacyLedger` with a budget is the exact form of it.
+        delta: at which `max_epsilon` is meant; needed with it.
         simulated: made by a simulation to match its plan; it protects nobody, and reports say so.
         source: the text that it was read from, so that a refusal can quote its line.
 
@@ -72,6 +79,7 @@ class ClientPolicy:
     roster_owner: str = ""
     min_noise_multiplier: float | None = None
     max_epsilon: float | None = None
+    delta: float | None = None
     simulated: bool = False
     source: str = dataclasses.field(default="", repr=False, compare=False)
 
@@ -98,6 +106,15 @@ class ClientPolicy:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
                 raise self._bad(name, value, "a number above 0, or none")
+        if self.delta is not None and (
+            isinstance(self.delta, bool) or not isinstance(self.delta, int | float) or not 0 < self.delta < 1
+        ):
+            raise self._bad("delta", self.delta, "a number between 0 and 1, or none")
+        if self.max_epsilon is not None and self.delta is None:
+            raise ConfigError(
+                f"policy: max_epsilon without delta, in `{line_of(self.source, 'max_epsilon')}`",
+                remedy="set delta, well below one over the number of parties",
+            )
         try:
             object.__setattr__(self, "server", ServerModel(self.server))
             object.__setattr__(self, "graphs", tuple(Graph(graph) for graph in self.graphs))
@@ -121,6 +138,7 @@ class ClientPolicy:
             min_survivors=chosen.min_survivors,
             min_threshold=chosen.threshold,
             min_colluders=chosen.max_colluders,
+            min_noise_multiplier=_noise_of(plan),
             purposes=(plan.purpose,) if plan.purpose else (),
             simulated=True,
         )
@@ -220,11 +238,43 @@ class ClientPolicy:
                 "roster_owner",
                 f"the roster is signed by {roster.owner_fingerprint or 'nobody'}, this party accepts {self.roster_owner}",
             )
-        for floor in ("min_noise_multiplier", "max_epsilon"):
-            if getattr(self, floor) is not None:
-                raise self._refuse(floor, "the plan adds no noise, this party demands differential privacy")
+        self._check_privacy(plan, rounds_before)
         if plan.policy_digest and plan.policy_digest != self.digest():
             raise self._refuse("policy_digest", "the plan was agreed on under another policy than this party's")
+
+    def _check_privacy(self, plan: Plan, rounds_before: int) -> None:
+        """The floors on noise; what this party's ledger says is asked by the ledger."""
+        demanded = [name for name in ("min_noise_multiplier", "max_epsilon") if getattr(self, name) is not None]
+        if not demanded:
+            return
+        release = plan.release
+        if release is None:
+            raise self._refuse(demanded[0], "the plan adds no noise, this party demands differential privacy")
+        if release.noise_by_server:
+            raise self._refuse(
+                demanded[0],
+                "the noise is the server's, who sees the sum without it; this party demands noise of the parties",
+            )
+        if self.min_noise_multiplier is not None and release.noise_multiplier < self.min_noise_multiplier:
+            raise self._refuse(
+                "min_noise_multiplier",
+                f"the plan's noise multiplier is {release.noise_multiplier:.6g}, this party demands "
+                f"{self.min_noise_multiplier:g}",
+            )
+        if self.max_epsilon is not None:
+            rounds, delta = rounds_before + 1, self.delta or 0.0
+            spent = rdp_epsilon(
+                Repeated(release.event, rounds),
+                delta,
+                Relation.parse(release.mechanism.relation),
+                draws=release.draws * rounds,
+            )
+            if not spent <= self.max_epsilon:
+                raise self._refuse(
+                    "max_epsilon",
+                    f"{rounds} rounds of this plan cost epsilon {printed(spent)} at delta {delta:g}, this party "
+                    f"allows {self.max_epsilon:g}",
+                )
 
     def check_attendance(self, attending: int) -> None:
         """Decide again, once it is known how many parties are really there.
@@ -239,3 +289,9 @@ class ClientPolicy:
 
     def _refuse(self, floor: str, message: str) -> PolicyRefusedError:
         return PolicyRefusedError(message, floor=floor, line=line_of(self.source, floor) or f"{floor} (default)")
+
+
+def _noise_of(plan: Plan) -> float | None:
+    """The noise multiplier that parties themselves see to; none where the server adds the noise."""
+    release = plan.release
+    return None if release is None or release.noise_by_server else release.noise_multiplier

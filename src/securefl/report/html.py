@@ -129,8 +129,8 @@ def _plan_rows(result: ExperimentResult) -> list[tuple[str, str]]:
         (
             "encoding",
             (
-                f"{plan.layout.size} values of {plan.encoding.value_bits} bits on ±{plan.encoding.bound:g}, "
-                f"weights up to {plan.max_weight}; error of the mean below {plan.encoding.error_bound:.2g}"
+                f"{plan.layout.size} values of {plan.fixed_point.value_bits} bits on ±{plan.fixed_point.bound:g}, "
+                f"weights up to {plan.max_weight}; error of the mean below {plan.fixed_point.error_bound:.2g}"
             ),
         ),
         ("ring", f"{plan.ring.bits} bits, {plan.masked_bytes} bytes a party"),

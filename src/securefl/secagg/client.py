@@ -165,8 +165,7 @@ class ClientRound(Redacted):
                 phase=STEP_OF[envelope.kind],
                 remedy="take all messages of `stream` first, then hand in this one again",
             )
-        binding = self._kept.keys.ctx if self._kept.keys else self._ctx0
-        check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)
+        check_seal(envelope, binding=self.binding, verify_key=None, suspect=SERVER)
         handler = {
             Kind.ROSTER: self._on_roster,
             Kind.CIPHERTEXTS: self._on_ciphertexts,
@@ -183,6 +182,11 @@ class ClientRound(Redacted):
         if following is ClientState.DONE:
             self._kept.wipe()
         return answers
+
+    @property
+    def binding(self) -> bytes:
+        """What messages are sealed under: ctx0 until the key list is accepted, ctx afterwards. No secret."""
+        return self._kept.keys.ctx if self._kept.keys else self._ctx0
 
     def mask(self, vector: Words) -> Iterator[bytes]:
         """R2: the messages that carry y_u.
@@ -322,7 +326,7 @@ class ClientRound(Redacted):
         yield self._seal(Kind.UNMASK_SHARES, answer(holder, survivors, next_keys=next_keys), keys.ctx)
 
     def _decode(self, struct: type[MessageT], kind: Kind, body: bytes) -> MessageT:
-        limit = body_limit(kind, self.context.parties)
+        limit = body_limit(kind, self.context.parties, self.context.degree(self.context.parties))
         return codec.decode(struct, body, limit=limit, phase=STEP_OF[kind], suspect=SERVER)
 
     def _record(self, step: Step) -> None:

@@ -175,7 +175,7 @@ class Collected:
             return bitmap.unpack(packed, context.parties)
 
         return cls(
-            total=unpack(saved.total, ring.bits, len(saved.total) // ring.word_bytes),
+            total=unpack(saved.total, ring.bits, len(saved.total) // ring.word_bytes).copy(),
             waiting=set(members(saved.waiting)),
             answered=set(members(saved.answered)),
             dropped={item.party: Step(item.step) for item in saved.dropped},

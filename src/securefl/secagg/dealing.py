@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from securefl.crypto import aead
-from securefl.crypto.digest import DIGEST_BYTES, digest, equal, framed, opening, sha256, u32
+from securefl.crypto.digest import DIGEST_BYTES, continued, digest, equal, framed, opening, u32
 from securefl.crypto.random import RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.shamir import SHARE_BYTES, LagrangeBasis, is_share, split
@@ -63,11 +63,8 @@ def share_digest(ctx: bytes, owner: int, holder: int, label: str, share: bytes) 
 def share_digests(ctx: bytes, holder: int, shares: Iterable[tuple[int, str, bytes]]) -> list[bytes]:
     """`share_digest` of many (owner, label, share) of one holder: tens of thousands in a round, which begin alike."""
     head, held, eight = opening("share", ctx), framed(holder), (8).to_bytes(8, "big")
-    labels = {label: framed(label) + SHARE_BYTES.to_bytes(8, "big") for label in LABELS}
-    return [
-        sha256(head + eight + owner.to_bytes(8, "big") + held + labels[Label(label)] + share)
-        for owner, label, share in shares
-    ]
+    tails = {label.value: held + framed(label) + SHARE_BYTES.to_bytes(8, "big") for label in LABELS}
+    return continued(head + eight, [owner.to_bytes(8, "big") + tails[label] + share for owner, label, share in shares])
 
 
 def _sealing_data(ctx: bytes, source: int, destination: int) -> bytes:

@@ -14,9 +14,11 @@ Source: Bell, Bonawitz, Gascon, Lepoint, Raykova 2020, section 3 and appendix; t
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Final
 
 from securefl.errors import UnsafePlanError
@@ -26,7 +28,9 @@ SIGMA: Final = 40
 MAX_NEIGHBOURS: Final = 512
 """More are never needed where a k-regular graph is worth having (98 for 100 000 parties), and a search must end."""
 ETA: Final = 30
-"""A round within the bounds fails to open with probability at most 2^-ETA."""
+"""A round within the bounds to which all n came fails to open with probability at most 2^-ETA; see `refit` for fewer."""
+MIN_PARTIES: Final = 3
+"""A sum of two vectors reveals each party the other's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def choose_degree(
         eta: liveness parameter, in bits.
 
     Raises:
-        UnsafePlanError: nothing below n serves; the remedy says how many dropouts would.
+        UnsafePlanError: nothing below n serves; the remedy says what would.
     """
     found = _search(parties, corrupted, dropped, neighbours, threshold, sigma, eta)
     if found is not None:
@@ -79,8 +83,8 @@ def choose_degree(
         f"colluders and lives with {dropped} dropouts",
         value=", ".join(given) or f"n = {parties}",
         bound="an even k < n and a t that meet the three bounds of connectivity, security and liveness",
-        # What was given may come from a stranger: for that nothing is searched.
-        remedy="leave k and t out, and they are computed; `securefl secagg-params` explains them"
+        # What was given may come from a stranger: for that nothing is searched, so whether any k and t serve is not known here.
+        remedy="leave k and t out: they are computed, or you are told what would serve; `securefl secagg-params` explains them"
         if given
         else _what_works(parties, corrupted, dropped, sigma, eta),
     )
@@ -104,14 +108,33 @@ def _search(
 
 def _what_works(parties: int, corrupted: int, dropped: int, sigma: int, eta: int) -> str:
     """What would be safe instead, found by trying."""
-    low, high = 0, dropped
-    while low < high:  # the most dropouts that still have a graph
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if _search(parties, corrupted, middle, None, None, sigma, eta) else (low, middle - 1)
-    complete = 'use the complete graph, SecAgg(graph="complete")'
-    if _search(parties, corrupted, low, None, None, sigma, eta):
-        return f"{complete}, or plan for at most {low} dropouts beside {corrupted} colluders"
-    return f"{complete}, or assume fewer than {corrupted} colluders"
+
+    def serves(colluders: int, lost: int) -> bool:
+        enough = parties - lost >= max(MIN_PARTIES, colluders + 2)
+        return enough and _search(parties, colluders, lost, None, None, sigma, eta) is not None
+
+    ways = []
+    if parties - dropped >= corrupted + 3:  # for noise its threshold is c + 2, and t + 1 must stay
+        ways.append('use the complete graph, SecAgg(graph="complete")')
+    fewer = _most(dropped, lambda lost: serves(corrupted, lost))
+    if fewer is not None:
+        floor = f"min_survivors={parties - fewer}"
+        ways.append(f"plan for at most {fewer} dropouts beside {corrupted} colluders, with {floor}")
+    else:
+        honest = _most(corrupted, lambda colluders: serves(colluders, dropped))
+        ways.append(
+            f"assume at most {honest} colluders beside {dropped} dropouts"
+            if honest is not None
+            else "assume fewer colluders and fewer dropouts"
+        )
+    return ", or ".join(ways)
+
+
+def _most(bound: int, serves: Callable[[int], bool]) -> int | None:
+    """The greatest number up to `bound` that serves, if any; where one serves, so do all below it."""
+    if not serves(0):
+        return None
+    return bisect.bisect_left(range(1, bound + 1), True, key=lambda number: not serves(number))
 
 
 def obstacle(parties: int, corrupted: int, dropped: int, neighbours: int) -> str:
@@ -127,7 +150,8 @@ def obstacle(parties: int, corrupted: int, dropped: int, neighbours: int) -> str
 def refit(parties: int, corrupted: int, dropped: int, neighbours: int, threshold: int, sigma: int = SIGMA) -> int:
     """The threshold for the n that advertised: the plan's, or the next that is secure where fewer parties came.
 
-    The colluders are those of the invited n, all of whom may have come, so that their share grows as others stay away.
+    The colluders are those of the invited n, all of whom may have come, so that their share grows as others stay away. What is
+    secure goes first: liveness is not bounded again, and where t rises a round fails to open more often than with 2^-ETA.
 
     Args:
         parties: n, how many advertised.

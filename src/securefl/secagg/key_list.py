@@ -7,6 +7,7 @@ neighbours', each with its Merkle path, so that all of them stand on one list al
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from securefl.crypto import merkle
@@ -82,8 +83,8 @@ def accept_roster(
         names: party names by index, for errors.
 
     Raises:
-        RemoteProtocolError: another plan, keys that are missing, doubled, foreign or wrongly signed, too few parties or neighbours, or
-            another root.
+        RemoteProtocolError: another plan, keys that are missing, doubled, foreign or wrongly signed, too few parties or neighbours,
+            another root, or places that are not in the order of the roster.
     """
     if not equal(message.plan_digest, context.plan_digest):
         raise _refuse(
@@ -145,6 +146,23 @@ def _check_root(context: RoundContext, message: Roster) -> None:
             raise _refuse(f"a Merkle proof of the key list is none: {error.message}", "leave this server") from error
         if not equal(sized_root(root, message.attending), message.root):
             raise _refuse("an entry of the key list is not under the root that was sent with it", "leave this server")
+    _check_places(context, message)
+
+
+def _check_places(context: RoundContext, message: Roster) -> None:
+    """The list ascends by party: the next party stands further on, by no more places than there are parties on the way.
+
+    Where everybody came, each must stand at its own index, and nobody can be listed twice, with other keys for other neighbours.
+    """
+    parties = [-1, *(entry.party for entry in message.entries), context.parties]
+    places = [-1, *(proof.place for proof in message.proofs), message.attending]
+    for parted, distance in zip(_steps(parties), _steps(places), strict=True):
+        if not 0 < distance <= parted:
+            raise _refuse("the places in the key list are not in the order of the roster", "leave this server")
+
+
+def _steps(ascending: Sequence[int]) -> list[int]:
+    return [after - before for before, after in itertools.pairwise(ascending)]
 
 
 def _repeated(keys: Sequence[bytes]) -> set[bytes]:

@@ -183,6 +183,7 @@ class Arriving:
         self._context = context
         self._name = name
         self._forwarded = forwarded
+        self._expected = bitmap.pack(forwarded, context.parties)
         self._parts = list(chunks(context.length))
         self._seen = 0
         self.vector: Words = np.empty(0, dtype=Ring(context.ring_bits).dtype)
@@ -207,11 +208,9 @@ class Arriving:
                 suspects=(self._name,),
                 remedy="a message was lost, or the party is at fault: have it send all chunks again, or go on without it",
             )
-        neighbours = bitmap.unpack(
-            message.neighbours, self._context.parties, phase=Step.MASKED_INPUT, suspect=self._name
-        )
         # A party takes all the shares that it was forwarded, or leaves: another A_u is a lie, and would leave a mask in the sum.
-        if neighbours != self._forwarded:
+        if message.neighbours != self._expected:
+            bitmap.unpack(message.neighbours, self._context.parties, phase=Step.MASKED_INPUT, suspect=self._name)
             raise self._refuse(
                 f"A_u is not the {len(self._forwarded)} parties whose shares were forwarded to {self._name}"
             )
@@ -231,7 +230,7 @@ class Arriving:
             if not self._seen:
                 self.vector = np.empty(self._context.length, dtype=words.dtype)
             self.vector[part] = words
-        self.neighbours = neighbours
+        self.neighbours = self._forwarded
         self._seen += 1
 
     def _refuse(self, reason: str) -> RemoteProtocolError:

@@ -20,11 +20,10 @@ import math
 from fractions import Fraction
 
 from securefl.errors import UnsafePlanError
-from securefl.secagg.k_regular import ETA, MAX_NEIGHBOURS, SIGMA, choose_degree, obstacle
+from securefl.secagg.k_regular import ETA, MAX_NEIGHBOURS, MIN_PARTIES, SIGMA, choose_degree, obstacle
 from securefl.types import Graph, ServerModel
 from securefl.wire.messages import MAX_PARTIES
 
-MIN_PARTIES = 3
 ASSUMED = Fraction(1, 20)
 """The share of colluders, and of dropouts, that a k-regular plan allows for where it is not told."""
 
@@ -117,7 +116,7 @@ def choose(
             "on the complete graph everybody is everybody's neighbour",
             value=repr(neighbours),
             bound=f"{n - 1}",
-            remedy='leave neighbours out, or ask for SecAgg(graph="k-regular")',
+            remedy="leave neighbours out" if active else 'leave neighbours out, or ask for SecAgg(graph="k-regular")',
         )
     staying = n - lost
     why: list[str] = []
@@ -212,19 +211,21 @@ def _choose_k_regular(
             "threshold", threshold, 2, n - 1, "one share must open nothing, and a party has at most n - 1 neighbours"
         )
     if neighbours is not None:
+        most = min(n - 1, MAX_NEIGHBOURS)
         _integer(
             "neighbours",
             neighbours,
             2,
-            min(n - 1, MAX_NEIGHBOURS),
+            most,
             "a party needs some, there are no more others, and with more the complete graph is the better choice",
         )
         if neighbours % 2:
+            even = neighbours + 1 if neighbours < most else neighbours - 1
             raise UnsafePlanError(
                 "the neighbours lie on both sides of a party on a ring",
                 value=neighbours,
                 bound="an even number",
-                remedy=f"use {neighbours + 1}, or leave it out",
+                remedy=f"use {even}, or leave it out",
             )
     degree = choose_degree(n, max_colluders, n - min_survivors, neighbours=neighbours, threshold=threshold)
     fewer = obstacle(n, max_colluders, n - min_survivors, degree.neighbours - 2) if degree.neighbours > 2 else ""

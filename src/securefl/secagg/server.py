@@ -91,6 +91,7 @@ class ServerRound:
         names: party names by index.
         verify_keys: identity keys by index, under an active server.
         random: the source of the order in which parties stand on the k-regular graph.
+        release: called with the survivors and ctx before parties are asked to open the sum; raises where it may not be opened.
         agree: called with a step and the digest of what closing it fixed, before anybody is told; raises where a server that was
             rolled back had fixed something else.
     """
@@ -101,6 +102,7 @@ class ServerRound:
         *,
         names: Sequence[str],
         verify_keys: Sequence[bytes] | None = None,
+        release: Callable[[frozenset[int], bytes], None] | None = None,
         agree: Callable[[Step, bytes], None] | None = None,
         random: RandomSource = OS,
     ) -> None:
@@ -114,6 +116,7 @@ class ServerRound:
         self._verify_keys = verify_keys if context.active else None
         self._random = random
         self._agree = agree
+        self._release = release
         self._ctx0 = pre_context(context)
         self._ctx = b""
         self._got = Collected(Ring(context.ring_bits).zeros(context.length))
@@ -337,6 +340,8 @@ class ServerRound:
         self._need(answered, self.context.quorum, step)
         self._got.survivors = answered
         self._fix(step, sorted(answered))
+        if self._release is not None:
+            self._release(answered, self._ctx)
         members = bitmap.pack(answered, self.context.parties)
         if self.context.active:
             return self._send_all(answered, Kind.SURVIVORS, Survivors(members), self._ctx)
@@ -420,5 +425,5 @@ class ServerRound:
         )
 
     def _decode(self, struct: type[MessageT], kind: Kind, body: bytes, name: str) -> MessageT:
-        limit = body_limit(kind, self.context.parties)
+        limit = body_limit(kind, self.context.parties, self.context.degree(self.context.parties))
         return codec.decode(struct, body, limit=limit, phase=STEP_OF[kind], suspect=name)

@@ -158,7 +158,7 @@ def remove_masks(
     Raises:
         RoundAbortedError: a dealer's shares do not rebuild the secret it committed to; the dealer is named.
     """
-    survivors = reported.keys()
+    survivors = frozenset(reported)
     rebuilder = Rebuilder(ctx, answers, context.threshold)
 
     def rebuild(owner: int, label: Label) -> bytes:

@@ -11,6 +11,7 @@ from securefl.crypto.digest import equal, sha256
 from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.signing import SigningKey
+from securefl.dp.ledger import Charge, PrivacyBudgetError, PrivacyLedger
 from securefl.errors import (
     ConfigError,
     LocalProtocolError,
@@ -18,7 +19,7 @@ from securefl.errors import (
     RemoteProtocolError,
     SecureFLError,
 )
-from securefl.pipeline import EncodedParts, check_update
+from securefl.pipeline import EncodedParts, check_update, encode_private, private_parts
 from securefl.plan import Plan, Roster
 from securefl.policy import ClientPolicy
 from securefl.records.receipt import Answered
@@ -27,6 +28,7 @@ from securefl.records.used_file import UsedFile
 from securefl.secagg.client import ClientRound
 from securefl.secagg.context import pre_context
 from securefl.secagg.states import ClientState
+from securefl.session.charging import charge_for, require_ledger
 from securefl.session.diary import Diary
 from securefl.session.invitation import plan_in
 from securefl.session.snapshot import (
@@ -67,7 +69,8 @@ class SecAggClient(Redacted):
         used: the record of what left this party, outside snapshots; needed to `save`. With it a message that the server repeats is
             answered with the same bytes again, which are kept until the next.
         receipts: where this party keeps its signed account of each round; None keeps none.
-        random: the source of keys, masks and rounding.
+        ledger: where this party enters what its vectors cost, before they leave; needed under a private plan.
+        random: the source of keys, masks, rounding and noise.
 
     Raises:
         ConfigError: not on the roster, no policy, or a key that is not the roster's for this party.
@@ -82,6 +85,7 @@ class SecAggClient(Redacted):
         identity: SigningKey | None = None,
         used: UsedFile | None = None,
         receipts: ReceiptBook | None = None,
+        ledger: PrivacyLedger | None = None,
         random: RandomSource = OS,
     ) -> None:
         if not isinstance(policy, ClientPolicy):
@@ -100,6 +104,7 @@ class SecAggClient(Redacted):
         self._policy = policy
         self._identity = identity
         self._used = used
+        self._ledger = ledger
         self._random = random
         self._plan: Plan | None = None
         self._round: ClientRound | None = None
@@ -242,6 +247,7 @@ class SecAggClient(Redacted):
         except PolicyRefusedError as refusal:
             self._note_refusal(following, refusal)
             raise
+        self._require_budget(plan, context, pre_context(context))
         self._enter(following)
         self._plan = plan
         return [following.advertise()]
@@ -258,6 +264,14 @@ class SecAggClient(Redacted):
             spend=self._spender(context),
             random=self._random,
         )
+
+    def _require_budget(self, plan: Plan, context: RoundContext, binding: bytes) -> None:
+        """Raise where this party's ledger would not allow its vector: it is asked before anything is sent."""
+        if (ledger := require_ledger(plan, self._ledger, repr(self.party))) is not None:
+            ledger.check(self._charge(plan, context, binding))
+
+    def _charge(self, plan: Plan, context: RoundContext, binding: bytes) -> Charge:
+        return charge_for(plan, self.party, session=context.session, round_number=context.round, ctx=binding)
 
     def _spender(self, context: RoundContext) -> Callable[[Step, bytes], None] | None:
         return None if self._used is None else functools.partial(self._used.spend, context.session, context.round)
@@ -293,6 +307,10 @@ class SecAggClient(Redacted):
         except PolicyRefusedError:
             return b""
         context = plan.for_round(current.context.session, current.context.round + 1, roster=self._roster)
+        try:
+            self._require_budget(plan, context, pre_context(context))
+        except PrivacyBudgetError:
+            return b""
         self._next = self._new_round(context)
         return self._next.advertise()
 
@@ -307,6 +325,7 @@ class SecAggClient(Redacted):
         except PolicyRefusedError as refusal:
             self._note_refusal(following, refusal)
             raise
+        self._require_budget(plan, following.context, pre_context(following.context))
         self._enter(following)
 
     def _note_refusal(self, following: ClientRound, refusal: PolicyRefusedError) -> None:
@@ -328,12 +347,17 @@ class SecAggClient(Redacted):
             if submission is None or plan is None:
                 raise LocalProtocolError("there is nothing to mask", remedy="call submit(update) before")
             submission.check_model(plan, current.model_digest)
+            # On disk before y_u exists, and never taken back: whatever becomes of the round, the vector may have been seen.
+            if (ledger := require_ledger(plan, self._ledger, repr(self.party))) is not None:
+                ledger.charge(self._charge(plan, current.context, current.binding))
             return self._masked(plan, current, submission)
         except BaseException:
             current.abort()
             raise
 
     def _masked(self, plan: Plan, current: ClientRound, submission: Submission) -> Iterator[bytes]:
+        if plan.private:
+            return self._masked_privately(plan, current, submission)
         parts = EncodedParts(
             plan,
             submission.update,
@@ -351,6 +375,19 @@ class SecAggClient(Redacted):
                 self.saturated = parts.saturated
 
         return counted()
+
+    def _masked_privately(self, plan: Plan, current: ClientRound, submission: Submission) -> Iterator[bytes]:
+        check_update(plan, submission.update, weight=submission.weight, metrics=submission.metrics)
+        context = current.context
+        encoded = encode_private(
+            plan,
+            submission.update,
+            plan.rotation_seed(context.session, context.round),
+            weight=submission.weight,
+            random=self._random,
+        )
+        self.saturated = int(encoded.clipped)
+        return iter(current.mask_parts(private_parts(encoded.words, CHUNK_VALUES)))
 
     def close(self) -> None:
         """Leave the session: a round that is open is left, with a receipt, and every secret of it is forgotten."""
@@ -395,6 +432,7 @@ class SecAggClient(Redacted):
         used: UsedFile,
         identity: SigningKey | None = None,
         receipts: ReceiptBook | None = None,
+        ledger: PrivacyLedger | None = None,
         random: RandomSource = OS,
     ) -> SecAggClient:
         """The party as it was when `save` was called; what it sent since, it will not send again.
@@ -409,6 +447,7 @@ class SecAggClient(Redacted):
             used: the used-file that the party had, opened with `UsedFile.open`.
             identity: as for a new client.
             receipts: as for a new client.
+            ledger: as for a new client.
             random: as for a new client.
 
         Raises:
@@ -420,7 +459,14 @@ class SecAggClient(Redacted):
         saved = unseal(SavedClient, snapshot, password, used)
         check_roster(saved, roster.digest())
         client = cls(
-            saved.party, roster=roster, policy=policy, identity=identity, used=used, receipts=receipts, random=random
+            saved.party,
+            roster=roster,
+            policy=policy,
+            identity=identity,
+            used=used,
+            receipts=receipts,
+            ledger=ledger,
+            random=random,
         )
         client._diary = client._new_diary(saved.noted)
         client._latest = dict(saved.latest)

@@ -53,11 +53,7 @@ def disclosures(plan: Plan) -> list[Disclosure]:
                 "the server; one party's are hidden as its vector is",
             )
         )
-    rows.append(
-        Disclosure(
-            "what the sum itself says about one party", "not limited: there is no differential privacy in this plan"
-        )
-    )
+    rows.append(Disclosure("what the sum itself says about one party", _limits(plan)))
     if not chosen.active:
         rows.append(
             Disclosure(
@@ -65,3 +61,14 @@ def disclosures(plan: Plan) -> list[Disclosure]:
             )
         )
     return rows
+
+
+def _limits(plan: Plan) -> str:
+    release = plan.release
+    if release is None:
+        return "not limited: there is no differential privacy in this plan"
+    asked, floor = release.mechanism, release.floor
+    what = f"noise of {release.noise_multiplier:.4g} times the sensitivity a round, per {asked.unit} under {asked.relation}"
+    if release.noise_by_server:
+        return f"limited for whoever sees the result: {what}; not for the server, which adds the noise and sees the sum without it"
+    return f"limited, for ever and for everybody: {what}, while at most {floor.colluders} parties reveal theirs; rounds add up"

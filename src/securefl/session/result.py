@@ -8,10 +8,30 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from securefl.dp.accounting.floats import printed
 from securefl.errors import SecureFLError
 from securefl.plan import Plan
 from securefl.session.disclosure import disclosures
 from securefl.types import Step, Tree
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spent:
+    """What all rounds so far have cost the party that spent most, by the server's ledger.
+
+    Args:
+        server: epsilon against the server, who sees which parties took part; infinite where it adds the noise itself.
+        observer: epsilon against whoever sees the results only.
+        delta: of both.
+    """
+
+    server: float
+    observer: float
+    delta: float
+
+    def __str__(self) -> str:
+        """Both, rounded up."""
+        return f"epsilon {printed(self.server)} against the server, {printed(self.observer)} against observers, at delta {self.delta:g}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,11 +40,11 @@ class RoundResult:
 
     Args:
         plan: the plan.
-        mean: weighted mean of the survivors' updates, rounded to the template's dtypes; `sum / weight_sum` is within the encoding's
+        mean: weighted mean of the survivors' updates (under privacy the noisy sum over the plan's fixed denominator), rounded to the template's dtypes; `sum / weight_sum` is within the encoding's
             `error_bound` of the exact mean, and this rounding comes on top.
         sum: weighted sum of the survivors' updates; float64 for float leaves, int64 for integer ones.
         integers: the same sum on the encoding's grid, with weight and metrics behind the values, as int64.
-        weight_sum: sum of the survivors' weights.
+        weight_sum: sum of the survivors' weights; under privacy their number, which is what the server sees.
         metrics: weighted mean of each metric of the plan.
         survivors: the parties whose vectors are in the sum.
         dropped: the step that each party that left did not complete; who left after its vector arrived is a survivor too.
@@ -32,6 +52,8 @@ class RoundResult:
         seconds_by_step: (all clients together, server) in seconds; empty where the transport did not measure.
         refusals: what clients and server refused on the way, with the names of suspects.
         saturated: values outside the encoding's bound by party; known only where all parties are in this process.
+        next_plan: the plan of the next round, where the clip adapts.
+        spent: what all rounds so far have cost, under privacy.
         simulated: whether all parties were in this process, with policies made to match.
     """
 
@@ -47,6 +69,8 @@ class RoundResult:
     seconds_by_step: Mapping[Step, tuple[float, float]] = dataclasses.field(default_factory=dict)
     refusals: tuple[SecureFLError, ...] = ()
     saturated: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    next_plan: Plan | None = None
+    spent: Spent | None = None
     simulated: bool = False
 
     @property
@@ -68,7 +92,12 @@ class RoundResult:
             f"Left: {', '.join(f'{name} ({step})' for name, step in self.dropped.items()) or 'nobody'}",
             f"Bytes: {self.bytes_up} up, {self.bytes_down} down",
         ]
-        if any(self.saturated.values()):
+        if self.spent is not None:
+            lines.append(f"Spent, all rounds together: {self.spent}")
+        if self.plan.private and any(self.saturated.values()):
+            clipped = ", ".join(name for name, count in self.saturated.items() if count)
+            lines.append(f"Clipped (each known to its party alone): {clipped}")
+        elif any(self.saturated.values()):
             clamped = ", ".join(f"{name} {count}" for name, count in self.saturated.items() if count)
             lines.append(f"Saturated values (each known to its party alone): {clamped}")
         lines += [f"Refused: {refusal}" for refusal in self.refusals]

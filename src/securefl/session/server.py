@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 from securefl.crypto.random import OS, RandomSource
-from securefl.errors import ConfigError, LocalProtocolError, RemoteProtocolError, RoundAbortedError
-from securefl.pipeline import decode_sum, integer_sum
+from securefl.crypto.seeded import SeededRandom
+from securefl.dp.ledger import Charge, PrivacyLedger
+from securefl.errors import ConfigError, LocalProtocolError, RemoteProtocolError, RoundAbortedError, SecureFLError
+from securefl.pipeline import decode_private, decode_sum, integer_sum, noisy_sum
 from securefl.plan import Plan, Roster
 from securefl.plan.plan import NO_MODEL
 from securefl.records.used_file import UsedFile
 from securefl.secagg.context import pre_context
-from securefl.secagg.server import Outgoing, ServerRound
+from securefl.secagg.server import Outgoing, RingSum, ServerRound
 from securefl.secagg.states import STEP_OF, ServerState
-from securefl.session.result import RoundResult
+from securefl.session.charging import charge_for, require_ledger
+from securefl.session.result import RoundResult, Spent
 from securefl.session.snapshot import SavedMail, SavedServer, SavedTraffic, check_roster, mark, needed, unseal
 from securefl.session.snapshot import seal as seal_snapshot
 from securefl.types import Step, Tree
@@ -37,13 +41,23 @@ class SecAggServer:
         plan: the agreement.
         roster: the parties, in order; with identity keys under an active plan.
         used: the record of what was decided, outside snapshots; needed to `save`.
-        random: the source of the session's name, and of the order of parties on a k-regular graph.
+        ledger: where the server enters what each party's vector costs, before any is asked to open the sum; needed under a private
+            plan.
+        random: the source of the session's name, of the order of parties on a k-regular graph, and of a central mechanism's noise.
 
     Raises:
         ConfigError: plan and roster do not fit each other.
     """
 
-    def __init__(self, plan: Plan, *, roster: Roster, used: UsedFile | None = None, random: RandomSource = OS) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        roster: Roster,
+        used: UsedFile | None = None,
+        ledger: PrivacyLedger | None = None,
+        random: RandomSource = OS,
+    ) -> None:
         if plan.parties != len(roster):
             raise ConfigError(
                 f"the plan is for {plan.parties} parties, the roster has {len(roster)}",
@@ -54,8 +68,12 @@ class SecAggServer:
                 "an active plan needs a roster with identity keys",
                 remedy='make one with `securefl roster`, or plan with SecAgg(server="semi-honest")',
             )
+        require_ledger(plan, ledger, "the server")
         self.plan = plan
         self.session = random.token(16)
+        self._ledger = ledger
+        self._noise_seed = b""
+        self._result: RoundResult | None = None
         self._roster = roster
         self._round: ServerRound | None = None
         self._used = used
@@ -101,6 +119,11 @@ class SecAggServer:
         """
         if self._round is not None and not self.done:
             self._round.abort()
+        if self._result is not None and self._result.next_plan is not None:
+            self.plan = self._result.next_plan
+        self._require_budget()
+        self._result = None
+        self._noise_seed = self._random.token(32)
         self._number += 1
         self._model_digest = self.plan.model_digest(model)
         prefetched = self._round.prefetched if self._round is not None else {}
@@ -127,9 +150,33 @@ class SecAggServer:
             context,
             names=self._roster.names,
             verify_keys=self._roster.verify_keys,
+            release=self._charge if self.plan.private else None,
             agree=self._agree if self._used is not None else None,
             random=self._random,
         )
+
+    def _charges(self, parties: Iterable[int], ctx: bytes) -> list[Charge]:
+        names = self._roster.names
+        return [
+            charge_for(self.plan, names[party], session=self.session, round_number=self._number, ctx=ctx)
+            for party in sorted(parties)
+        ]
+
+    def _require_budget(self) -> None:
+        """Raise where the next round would overspend anybody's budget: nobody is invited to it."""
+        if (ledger := require_ledger(self.plan, self._ledger, "the server")) is not None:
+            ledger.check(*self._charges(range(len(self._roster)), bytes(32)))
+
+    def _charge(self, survivors: frozenset[int], ctx: bytes) -> None:
+        """Enter what the sum costs each party in it, before any of them is asked to open it."""
+        if (ledger := require_ledger(self.plan, self._ledger, "the server")) is None:
+            return
+        try:
+            ledger.charge_all(self._charges(survivors, ctx))
+        except SecureFLError as error:
+            raise RoundAbortedError(
+                f"the sum is not opened: {error.message}", phase=Step.MASKED_INPUT, remedy=error.remedy
+            ) from error
 
     def _agree(self, step: Step, what: bytes) -> None:
         needed(self._used).agree(self.session, self._number, step, what)
@@ -192,7 +239,7 @@ class SecAggServer:
         return self._sent(self._open_round().close_phase())
 
     def result(self) -> RoundResult:
-        """The sum, the mean and who is in them.
+        """The sum, the mean and who is in them; the same object however often it is asked for, so that noise is drawn once.
 
         Raises:
             LocalProtocolError: the round has no sum (yet).
@@ -201,11 +248,24 @@ class SecAggServer:
         if self._round is None:
             raise LocalProtocolError("no round was started", remedy="call start_round()")
         ring_sum = self._round.result()
-        names = self._roster.names
-        integers = integer_sum(self.plan, ring_sum.total, len(ring_sum.survivors))
-        decoded = decode_sum(self.plan, integers, len(ring_sum.survivors))
+        if self._result is None:
+            self._result = self._decoded(ring_sum)
+        return self._result
+
+    def _decoded(self, ring_sum: RingSum) -> RoundResult:
+        names, plan = self._roster.names, self.plan
+        count = len(ring_sum.survivors)
+        bits, next_plan = None, None
+        if plan.release is None:
+            integers = integer_sum(plan, ring_sum.total, count)
+            decoded = decode_sum(plan, integers, count)
+        else:
+            integers = noisy_sum(plan, ring_sum.total, SeededRandom(self._noise_seed))
+            seed = plan.rotation_seed(self.session, self._number)
+            decoded, bits = decode_private(plan, integers, seed, count)
+            next_plan = None if bits is None else plan.with_next_clip(bits, count)
         return RoundResult(
-            plan=self.plan,
+            plan=plan,
             mean=decoded.mean,
             sum=decoded.total,
             integers=integers,
@@ -214,7 +274,17 @@ class SecAggServer:
             survivors=tuple(names[party] for party in sorted(ring_sum.survivors)),
             dropped={names[party]: step for party, step in sorted(ring_sum.dropped.items())},
             bytes_by_step=dict(self._traffic),
+            next_plan=next_plan,
+            spent=self._spent(),
         )
+
+    def _spent(self) -> Spent | None:
+        if self._ledger is None or not self.plan.private:
+            return None
+        release = self.plan.release
+        central = release is not None and release.noise_by_server
+        spent = self._ledger.spent()
+        return Spent(math.inf if central else spent, spent, self._ledger.budget.delta)
 
     def save(self, password: str | bytes) -> bytes:
         """Where the server stands, sealed under a password; between any two messages.
@@ -233,13 +303,21 @@ class SecAggServer:
             model_digest=self._model_digest,
             traffic=[SavedTraffic(step.value, up, down) for step, (up, down) in self._traffic.items()],
             current=self._round.save() if self._round is not None else None,
+            noise_seed=self._noise_seed,
             outbox=[SavedMail(party, data) for party, data in self._outbox],
         )
         return seal_snapshot(saved, password, self._random)
 
     @classmethod
     def restore(
-        cls, snapshot: bytes, password: str | bytes, *, roster: Roster, used: UsedFile, random: RandomSource = OS
+        cls,
+        snapshot: bytes,
+        password: str | bytes,
+        *,
+        roster: Roster,
+        used: UsedFile,
+        ledger: PrivacyLedger | None = None,
+        random: RandomSource = OS,
     ) -> SecAggServer:
         """The server as it was when `save` was called; then `resend()`, for messages may have been lost with it.
 
@@ -248,6 +326,7 @@ class SecAggServer:
             password: its password.
             roster: the parties.
             used: the used-file that the server had, opened with `UsedFile.open`.
+            ledger: as for a new server.
             random: as for a new server.
 
         Raises:
@@ -257,8 +336,9 @@ class SecAggServer:
         """
         saved = unseal(SavedServer, snapshot, password, used)
         check_roster(saved, roster.digest())
-        server = cls(Plan.from_bytes(saved.plan), roster=roster, used=used, random=random)
+        server = cls(Plan.from_bytes(saved.plan), roster=roster, used=used, ledger=ledger, random=random)
         server.session = saved.session
+        server._noise_seed = saved.noise_seed
         server._number = saved.number
         server._model_digest = saved.model_digest
         server._traffic = {Step(item.step): (item.up, item.down) for item in saved.traffic}

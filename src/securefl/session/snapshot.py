@@ -84,6 +84,7 @@ class SavedServer(SecretMessage, frozen=True):
     model_digest: Bytes32
     traffic: list[SavedTraffic]
     current: SavedServerRound | None
+    noise_seed: Annotated[bytes, msgspec.Meta(max_length=32)]
     outbox: list[SavedMail]
 
 

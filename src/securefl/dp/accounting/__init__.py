@@ -9,6 +9,7 @@ from securefl.dp.accounting.epsilon import Accountant, epsilon_of, epsilons, rdp
 from securefl.dp.accounting.events import (
     CompensatedSkellam,
     DiscreteGaussianCentral,
+    DiscreteGaussianLocal,
     DistributedGaussian,
     DistributedSkellam,
     Event,
@@ -28,6 +29,7 @@ __all__ = [
     "CompensatedSkellam",
     "Composed",
     "DiscreteGaussianCentral",
+    "DiscreteGaussianLocal",
     "DistributedGaussian",
     "DistributedSkellam",
     "Event",

@@ -20,6 +20,7 @@ from securefl.dp.accounting.composition import (
 from securefl.dp.accounting.events import (
     CompensatedSkellam,
     DiscreteGaussianCentral,
+    DiscreteGaussianLocal,
     DistributedGaussian,
     DistributedSkellam,
     Event,
@@ -111,7 +112,7 @@ def _leaf_rdp(leaf: Event, orders: Floats, relation: Relation) -> Floats:
     match leaf:
         case GaussianRelease():
             return gaussian_rdp(orders, d2=factor / leaf.noise_multiplier, variance=1.0)
-        case DiscreteGaussianCentral():
+        case DiscreteGaussianCentral() | DiscreteGaussianLocal():
             return gaussian_rdp(orders, d2=factor * leaf.d2, variance=leaf.sigma2)
         case DistributedGaussian():
             return ddg_rdp(

@@ -72,6 +72,30 @@ class DiscreteGaussianCentral(Event):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class DiscreteGaussianLocal(Event):
+    """A party's own vector plus all the discrete Gaussian noise that it needs, whatever else is added to it.
+
+    Args:
+        d2: bound on the L2 norm of one party's encoded vector.
+        sigma2: parameter of its noise N_Z(0, sigma^2) in each coordinate.
+
+    Source: Canonne, Kamath, Steinke 2020, theorem 4.
+    """
+
+    d2: float
+    sigma2: float
+
+    def __post_init__(self) -> None:
+        _check_norm(self.d2)
+        positive("the variance parameter", self.sigma2, _MORE_NOISE)
+
+    @property
+    def noise_multiplier(self) -> float:
+        """Standard deviation over sensitivity, both in integer units."""
+        return math.sqrt(self.sigma2) / self.d2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Distributed(Event):
     """A sum in which each of m survivors put an equal share of noise, c of which the adversary knows.
 

@@ -20,6 +20,7 @@ from securefl.dp.accounting.composition import Composed, FixedSizeSampled, Poiss
 from securefl.dp.accounting.events import (
     CompensatedSkellam,
     DiscreteGaussianCentral,
+    DiscreteGaussianLocal,
     DistributedGaussian,
     DistributedSkellam,
     Event,
@@ -31,6 +32,7 @@ KINDS: Final[Mapping[str, type[Event]]] = MappingProxyType(
     {
         "gaussian": GaussianRelease,
         "discrete-gaussian": DiscreteGaussianCentral,
+        "local-discrete-gaussian": DiscreteGaussianLocal,
         "distributed-discrete-gaussian": DistributedGaussian,
         "distributed-skellam": DistributedSkellam,
         "compensated-skellam": CompensatedSkellam,

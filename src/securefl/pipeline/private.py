@@ -1,0 +1,138 @@
+"""update -> flatten -> clip -> rotate -> scale and round -> noise -> Z_{2^b}, and back from the sum.
+
+One way for all mechanisms; they differ in who draws the noise. Nothing but the noisy vector leaves this module: how often rounding
+was drawn again and whether the vector was clipped depend on the update, and stay with the party.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from securefl.crypto.random import OS, RandomSource
+from securefl.dp.clipping import Clipped, LayerClip
+from securefl.dp.conditional_rounding import round_conditionally
+from securefl.dp.mechanisms import Release
+from securefl.dp.rotation import Rotation
+from securefl.encoding.rounding import stochastic_round
+from securefl.errors import EncodingError, LayoutMismatchError, LocalProtocolError
+from securefl.pipeline.decode import DecodedSum, as_dtype
+from securefl.plan import Plan
+from securefl.types import Tree, Words
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PrivateVector:
+    """A party's vector with its share of the noise.
+
+    Args:
+        words: shape (d,), over the ring.
+        clipped: whether the update was longer than its clip; this stays with the party.
+    """
+
+    words: Words
+    clipped: bool
+
+
+def encode_private(
+    plan: Plan, update: Tree, rotation_seed: bytes, *, weight: float = 1, random: RandomSource = OS
+) -> PrivateVector:
+    """Encode an update under differential privacy, its share of the noise included.
+
+    Args:
+        plan: a private plan.
+        update: a tree of its template, already checked.
+        rotation_seed: of the round, 32 bytes; see `Plan.rotation_seed`.
+        weight: folded in before the clip.
+        random: randomness of rounding and noise.
+
+    Raises:
+        NonFiniteError, EncodingError: the update cannot be clipped.
+
+    Source: Kairouz, Liu, Steinke 2021, algorithm 1.
+    """
+    release = release_of(plan)
+    clipped = _clip(plan, release, update, weight)
+    rotated = Rotation(rotation_seed, clipped.vector.size).apply(clipped.vector)
+    values = round_conditionally(
+        rotated, release.scale, release.bound, lambda scaled: stochastic_round(scaled, random)
+    ).values
+    noise = release.draw_party(random)
+    if noise is not None:
+        values += noise
+    return PrivateVector(plan.ring.reduce(values), clipped.shrunk)
+
+
+def private_parts(words: Words, values_per_part: int) -> Iterator[Words]:
+    """The vector in consecutive parts, each writable."""
+    for start in range(0, len(words), values_per_part):
+        yield words[start : start + values_per_part]
+
+
+def noisy_sum(plan: Plan, words: Words, random: RandomSource) -> npt.NDArray[np.int64]:
+    """The sum of the parties' vectors as centred integers, with the server's noise where the mechanism has it add some.
+
+    Args:
+        plan: a private plan.
+        words: shape (d,), over its ring.
+        random: the source of the server's noise; the same bytes give the same noise, so that a sum is released once.
+    """
+    noise = release_of(plan).draw_server(random)
+    if noise is not None:
+        words = plan.ring.reduce(plan.ring.centre(words) + noise)
+    return plan.ring.centre(words)
+
+
+def decode_private(
+    plan: Plan, values: npt.NDArray[np.int64], rotation_seed: bytes, survivors: int
+) -> tuple[DecodedSum, float | None]:
+    """Decode a noisy sum of integers; returns it with the noisy sum of bits of an adaptive clip.
+
+    Args:
+        plan: a private plan.
+        values: shape (d,), centred, noise included.
+        rotation_seed: of the round.
+        survivors: how many vectors are in it; they do not enter the mean, whose denominator is fixed.
+    """
+    release = release_of(plan)
+    size = plan.layout.size + release.mechanism.adaptive
+    flat = Rotation(rotation_seed, size).invert(values.astype(np.float64) / release.scale)
+    totals, means = [], []
+    for leaf, place in zip(plan.layout.leaves, plan.layout.slices(), strict=True):
+        total = flat[place].reshape(leaf.shape)
+        totals.append(total)
+        means.append(as_dtype(total / release.denominator, np.dtype(leaf.dtype)))
+    state = release.adaptive
+    bits = None if state is None else state.bit_sum(float(flat[-1]))
+    return DecodedSum(plan.layout.unflatten(totals), plan.layout.unflatten(means), survivors, {}), bits
+
+
+def release_of(plan: Plan) -> Release:
+    """The plan's mechanism in numbers.
+
+    Raises:
+        LocalProtocolError: it has none.
+    """
+    if plan.release is None:
+        raise LocalProtocolError("the plan has no noise", remedy="securefl.dp.calibrate chooses it")
+    return plan.release
+
+
+def _clip(plan: Plan, release: Release, update: Tree, weight: float) -> Clipped:
+    flat = np.concatenate([array.reshape(-1).astype(np.float64) for array in plan.layout.arrays(update)])
+    try:
+        if (state := release.adaptive) is not None:
+            vector = state.append_bit(flat, weight=float(weight))
+            return Clipped(vector, shrunk=bool(vector[-1] < 0))
+        clipping = release.mechanism.clipping()
+        if isinstance(clipping, LayerClip):
+            return clipping.clip(flat, plan.layout.slices(), weight=float(weight))
+        return clipping.clip(flat, weight=float(weight))
+    except LayoutMismatchError:
+        raise
+    except EncodingError as error:
+        named = plan.layout.leaves[int(error.tensor)].name if error.tensor.isdigit() else error.tensor
+        raise type(error)(error.message, tensor=named, remedy=error.remedy) from error

@@ -1,0 +1,54 @@
+"""What a round of a private plan costs each party, as its ledger and the server's have it."""
+
+from __future__ import annotations
+
+from securefl.crypto.digest import u32
+from securefl.dp.accounting.relations import Relation, Unit
+from securefl.dp.ledger import Charge, PrivacyLedger
+from securefl.errors import ConfigError
+from securefl.pipeline.private import release_of
+from securefl.plan import Plan
+
+
+def charge_for(plan: Plan, party: str, *, session: bytes, round_number: int, ctx: bytes) -> Charge:
+    """The charge of one party's vector in one round; both sides make the same one.
+
+    Args:
+        plan: a private plan.
+        party: who sends y_u, and whose data it is about.
+        session: 16 bytes.
+        round_number: a retry is a round of its own, with fresh noise.
+        ctx: the round's context, 32 bytes.
+    """
+    release = release_of(plan)
+    asked, floor = release.mechanism, release.floor
+    return Charge(
+        owner=party,
+        party=party,
+        session=session,
+        ctx=ctx,
+        attempt=session + u32(round_number),
+        plan=plan.digest(),
+        event=release.event,
+        relation=Relation.parse(asked.relation),
+        unit=Unit.parse(asked.unit),
+        floor=floor.survivors,
+        colluders=floor.colluders,
+        draws=release.draws,
+    )
+
+
+def require_ledger(plan: Plan, ledger: PrivacyLedger | None, who: str) -> PrivacyLedger | None:
+    """The ledger that a plan needs; None for a plan without privacy.
+
+    Raises:
+        ConfigError: a private plan, and no ledger.
+    """
+    if not plan.private:
+        return None
+    if ledger is None:
+        raise ConfigError(
+            f"{who} has no privacy ledger, and a private plan releases nothing without an entry in one",
+            remedy='pass ledger=PrivacyLedger("ledger.jsonl", budget=Budget(epsilon=..., delta=...))',
+        )
+    return ledger
