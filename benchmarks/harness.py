@@ -98,13 +98,18 @@ def row(
     return line
 
 
-def parser(description: str, *, repeats: int = 9, quick: bool = False, plot: bool = False) -> argparse.ArgumentParser:
+def parser(
+    description: str,
+    *,
+    repeats: int = 9,
+    quick: bool = False,
+    plot: bool = False,
+    repeated: str = "runs of which the median is given",
+) -> argparse.ArgumentParser:
     """The options that every benchmark takes; `--quick` and `--plot` where it knows what to do with them."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--json", type=_file, metavar="FILE", help="write the rows here, too; - for stdout")
-    made.add_argument(
-        "--repeats", type=_positive, default=repeats, help="runs of which the median is given (%(default)s)"
-    )
+    made.add_argument("--repeats", type=_positive, default=repeats, help=f"{repeated} (%(default)s)")
     if quick:
         made.add_argument("--quick", action="store_true", help="small sizes, to see that it works; no figures to quote")
     if plot:

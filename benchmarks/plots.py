@@ -17,7 +17,7 @@ Point = Mapping[str, Any]
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
-_STYLE = {
+STYLE: Any = {
     "font.size": 10,
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -44,7 +44,7 @@ _APART = 1.3
 
 def draw_sweep(points: Sequence[Point], growth: Sequence[Point], path: Path) -> None:
     """Seconds against parties (server, one client), length and dropouts, ours and Flower's; the format is that of the name."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(11, 8.6), layout="constrained")
         drawn.get_layout_engine().set(h_pad=0.12, w_pad=0.12)
         drawn.suptitle("Time of one secure-aggregation round, all in one process, no network", fontsize=13)

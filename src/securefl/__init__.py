@@ -9,8 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from securefl.crypto.signing import SigningKey as SigningKey
     from securefl import dp as dp
+    from securefl.crypto.signing import SigningKey as SigningKey
     from securefl.dp.clipping import LayerClip as LayerClip
     from securefl.dp.ledger import Budget as Budget
     from securefl.dp.ledger import PrivacyBudgetError as PrivacyBudgetError

@@ -63,6 +63,8 @@ class RoundContext:
         graph: which pairs share masks.
         neighbours: k, with how many others a party shares masks on the k-regular graph; 0 on the complete one: with all.
         prefetch: whether the keys of the round that follows ride in the last answer.
+        noise_labels: J, the seeds that each party deals beside its two secrets; of each party in the sum those are opened that have a
+            higher number than parties are missing from it. More than J may not be missing.
     """
 
     session: bytes
@@ -80,6 +82,7 @@ class RoundContext:
     graph: Graph = Graph.COMPLETE
     neighbours: int = 0
     prefetch: bool = False
+    noise_labels: int = 0
 
     @property
     def active(self) -> bool:
@@ -95,6 +98,11 @@ class RoundContext:
     def max_dropouts(self) -> int:
         """D: parties that may be missing from the sum."""
         return self.parties - self.min_survivors
+
+    @property
+    def noise_floor(self) -> int:
+        """Vectors without which the sum cannot hold the noise that was agreed: n - J; 0 where no seeds are dealt."""
+        return self.parties - self.noise_labels if self.noise_labels else 0
 
     @property
     def min_shares(self) -> int:

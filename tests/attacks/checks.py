@@ -150,15 +150,15 @@ CHECKS = [
     check(
         "number of commitments",
         "secagg/share_keys.py",
-        "if len(message.commitments) != len(LABELS) or any(",
+        "if len(message.commitments) != len(labels) or any(",
         "if any(",
         "lying_shares",
     ),
     check(
         "number of digests",
         "secagg/share_keys.py",
-        "if len(message.commitments) != len(LABELS) or any(",
-        "if len(message.commitments) != len(LABELS) or 0 and any(",
+        "if len(message.commitments) != len(labels) or any(",
+        "if len(message.commitments) != len(labels) or 0 and any(",
         "lying_shares",
     ),
     # Contexts
@@ -198,7 +198,7 @@ CHECKS = [
     check(
         "labels of a bundle",
         "secagg/dealing.py",
-        "if tuple(share.label for share in bundle.shares) != tuple(label.value for label in LABELS):",
+        "if tuple(share.label for share in bundle.shares) != tuple(labels):",
         NEVER,
         "lying_shares",
     ),
@@ -276,14 +276,20 @@ CHECKS = [
         check(
             f"reported A_u {what}",
             "secagg/masked_input.py",
-            "if neighbours != self._forwarded:",
+            "if message.neighbours != self._expected:",
             new,
             "asymmetric_neighbours",
         )
         for what, new in (
             ("checked", NEVER),
-            ("of all that was forwarded", "if not neighbours <= self._forwarded:"),
-            ("of nothing else", "if not neighbours >= self._forwarded:"),
+            (
+                "of all that was forwarded",
+                "if not bitmap.unpack(message.neighbours, self._context.parties) <= self._forwarded:",
+            ),
+            (
+                "of nothing else",
+                "if not bitmap.unpack(message.neighbours, self._context.parties) >= self._forwarded:",
+            ),
         )
     ),
     check(
@@ -296,8 +302,8 @@ CHECKS = [
     check(
         "length of what is sealed",
         "secagg/share_keys.py",
-        "!= (32 * len(LABELS), SEALED_BYTES)",
-        "!= (32 * len(LABELS), len(item.ciphertext))",
+        "!= (32 * len(labels), length)",
+        "!= (32 * len(labels), len(item.ciphertext))",
         "huge_messages",
     ),
     check(
@@ -397,7 +403,13 @@ CHECKS = [
         "pass",
         "both_shares",
     ),
-    check("owners answered for", "secagg/unmask.py", "if owners != sorted(neighbours):", NEVER, "lying_shares"),
+    check(
+        "owners answered for",
+        "secagg/unmask.py",
+        "if [item.owner for item in message.shares] != owners:",
+        NEVER,
+        "lying_shares",
+    ),
     check(
         "label answered",
         "secagg/unmask.py",
@@ -461,7 +473,7 @@ CHECKS = [
     check(
         "seal at the party",
         "secagg/client.py",
-        "check_seal(envelope, binding=binding, verify_key=None, suspect=SERVER)",
+        "check_seal(envelope, binding=self.binding, verify_key=None, suspect=SERVER)",
         "pass",
         "replay",
         "damaged_messages",
@@ -582,7 +594,7 @@ CHECKS = [
     check(
         "dealing checked by the server",
         "secagg/server.py",
-        "check_shares(message, party=party, name=name, neighbours=self._got.graph.of(party))",
+        "check_shares(message, party=party, name=name, neighbours=neighbours, noise_labels=noise)",
         "pass",
         "lying_shares",
     ),
@@ -624,8 +636,8 @@ CHECKS = [
     check(
         "answers forgotten",
         "secagg/collected.py",
-        "(self.messages, self.arriving, self.answers, self.signatures)",
-        "(self.messages, self.arriving, self.signatures)",
+        "(self.messages, self.arriving, self.answers, self.signatures, self.seeds)",
+        "(self.messages, self.arriving, self.signatures, self.seeds)",
         "state_after_errors",
     ),
     check(
@@ -713,6 +725,131 @@ CHECKS = [
         "    node, last",
         "k_regular_graph",
     ),
+    *(
+        check(f"places in order, {what}", "secagg/key_list.py", old, new, "k_regular_graph")
+        for what, old, new in (
+            ("at all", "    _check_places(context, message)\n", ""),
+            ("rising", "if not 0 < distance <= parted:", "if not distance <= parted:"),
+            ("no further than the parties", "if not 0 < distance <= parted:", "if not 0 < distance:"),
+            (
+                "from the first",
+                "zip(_steps(parties), _steps(places), strict=True):",
+                "zip(_steps(parties[1:]), _steps(places[1:]), strict=True):",
+            ),
+            (
+                "to the last",
+                "zip(_steps(parties), _steps(places), strict=True):",
+                "zip(_steps(parties[:-1]), _steps(places[:-1]), strict=True):",
+            ),
+        )
+    ),
+    check(
+        "limit of a body by the degree, at the party",
+        "secagg/client.py",
+        "body_limit(kind, self.context.parties, self.context.degree(self.context.parties))",
+        "body_limit(kind, self.context.parties)",
+        "k_regular_graph",
+    ),
+    check(
+        "limit of a body by the degree, at the server",
+        "secagg/server.py",
+        "degree = self.context.degree(self.context.parties)",
+        "degree = None",
+        "k_regular_graph",
+    ),
+    # Noise that is taken off again
+    check(
+        "seeds of noise beyond those missing",
+        "secagg/unmask.py",
+        "range(context.parties - len(survivors) + 1, context.noise_labels + 1)",
+        "range(1, context.noise_labels + 1)",
+        "xnoise",
+    ),
+    check(
+        "seeds of noise by one",
+        "secagg/unmask.py",
+        "range(context.parties - len(survivors) + 1, context.noise_labels + 1)",
+        "range(max(1, context.parties - len(survivors)), context.noise_labels + 1)",
+        "xnoise",
+    ),
+    check(
+        "seeds of noise of survivors only",
+        "secagg/unmask.py",
+        "return tuple(map(noise_label, numbers)) if owner in survivors else ()",
+        "return tuple(map(noise_label, numbers))",
+        "xnoise",
+    ),
+    check(
+        "seeds of noise with the self mask only",
+        "secagg/dealing.py",
+        "if noise and (label is",
+        "if 0 and (label is",
+        "xnoise",
+    ),
+    *(
+        check(
+            f"seeds of noise with the self mask only, {what}",
+            "secagg/dealing.py",
+            "if noise and (label is not Label.SELF_MASK or not set(LABELS).isdisjoint(noise)):",
+            new,
+            "xnoise",
+        )
+        for what, new in (
+            ("not the mask key", "if noise and not set(LABELS).isdisjoint(noise):"),
+            ("not both secrets", "if noise and label is not Label.SELF_MASK:"),
+        )
+    ),
+    check(
+        "noise for those missing",
+        "secagg/consistency.py",
+        "elif len(survivors) < context.noise_floor:",
+        "elif False:",
+        "xnoise",
+    ),
+    check(
+        "noise for those missing, at the server",
+        "secagg/server.py",
+        "self._need(answered, self.context.noise_floor, step)",
+        "pass",
+        "xnoise",
+    ),
+    check(
+        "noise for those missing, by one",
+        "types.py",
+        "return self.parties - self.noise_labels if",
+        "return self.parties - self.noise_labels - 1 if",
+        "xnoise",
+    ),
+    check("seeds of noise given once", "secagg/share_keys.py", "if self._given:", NEVER, "xnoise"),
+    check(
+        "seeds of noise wiped",
+        "secagg/share_keys.py",
+        "        for seed in self.noise:\n            seed.wipe()\n",
+        "",
+        "xnoise",
+    ),
+    check(
+        "seeds of noise kept as dealt",
+        "secagg/kept.py",
+        "Dealer(Secret(seed), KeyPair.from_private(private), incoming, list(map(Secret, noise)))",
+        "Dealer(Secret(seed), KeyPair.from_private(private), incoming, [Secret(bytes(32)) for _ in noise])",
+        "xnoise",
+    ),
+    check("noise of every seed", "pipeline/private.py", "if len(noise_seeds) != release.seeds:", NEVER, "xnoise"),
+    check(
+        "seeds of noise within a dealing",
+        "dp/mechanisms/mechanism.py",
+        "if self.max_dropouts > MOST_DROPOUTS:",
+        NEVER,
+        "xnoise",
+    ),
+    check(
+        "seeds of noise bounded on the wire",
+        "secagg/server.py",
+        "body_limit(kind, self.context.parties, degree, self.context.noise_labels)",
+        "body_limit(kind, self.context.parties, degree, 62)",
+        "xnoise",
+    ),
     check(
         "no more than were invited",
         "secagg/key_list.py",
@@ -779,8 +916,8 @@ CHECKS = [
     check(
         "dealing to the own neighbourhood",
         "secagg/server.py",
-        "neighbours=self._got.graph.of(party))",
-        "neighbours=frozenset(item.party for item in message.sealed))",
+        "neighbours, noise = self._got.graph.of(party), ",
+        "neighbours, noise = frozenset(item.party for item in message.sealed), ",
         "k_regular_graph",
     ),
     check(
@@ -933,7 +1070,7 @@ CHECKS = [
     check(
         "limit of a body",
         "wire/envelope.py",
-        "if len(envelope.body) > body_limit(envelope.kind, parties):",
+        "if len(envelope.body) > limit:",
         NEVER,
         "huge_messages",
     ),
@@ -1163,7 +1300,7 @@ CHECKS = [
         NEVER,
         "downgrade",
     ),
-    check("noise demanded", "policy/policy.py", "if getattr(self, floor) is not None:", NEVER, "downgrade"),
+    check("noise demanded", "policy/policy.py", "if not demanded:", "if True:", "downgrade"),
     check(
         "policy digest",
         "policy/policy.py",
@@ -1202,7 +1339,7 @@ CHECKS = [
         "downgrade",
         "flower_defects",
     ),
-    check("three parties", "secagg/parameters.py", "MIN_PARTIES = 3", "MIN_PARTIES = 2", "downgrade"),
+    check("three parties", "secagg/k_regular.py", "MIN_PARTIES: Final = 3", "MIN_PARTIES: Final = 2", "downgrade"),
     # The keys
     check(
         "a mask key for each pair",

@@ -225,7 +225,7 @@ class Table:
 
     def give(self, data: bytes) -> list[tuple[int, bytes]]:
         """Give the server one message."""
-        return self.server.receive(parse(data, parties=self.n))
+        return self.server.receive(parse(data, parties=self.n, noise_labels=self.context.noise_labels))
 
     def finish(self) -> RingSum:
         """Run the round to its end; returns what the server has."""
@@ -328,7 +328,7 @@ class Table:
             if peer != party
         }
 
-    def held(self, party: int) -> dict[tuple[int, Label], bytes]:
+    def held(self, party: int) -> dict[tuple[int, str], bytes]:
         """Every share that a colluder holds, by owner and label; to be asked before it answers."""
         holder = self.clients[party]._kept.holder
         assert holder is not None
@@ -342,7 +342,7 @@ class Loot:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.shares: dict[tuple[int, Label], dict[int, bytes]] = {}
+        self.shares: dict[tuple[int, str], dict[int, bytes]] = {}
         self.masked: dict[int, np.ndarray] = {}
 
     def take(self, party: int, answers: Iterable[bytes]) -> None:
@@ -351,7 +351,7 @@ class Loot:
             body = body_of(data)
             if isinstance(body, wire.UnmaskShares):
                 for item in body.shares:
-                    self.add(party, item.owner, Label(item.label), item.share)
+                    self.add(party, item.owner, item.label, item.share)
             elif isinstance(body, wire.MaskedInput):
                 context = self.table.context
                 self.masked[party] = unpack(body.words, context.ring_bits, context.length)
@@ -361,10 +361,10 @@ class Loot:
         for (owner, label), share in self.table.held(party).items():
             self.add(party, owner, label, share)
 
-    def add(self, holder: int, owner: int, label: Label, share: bytes) -> None:
+    def add(self, holder: int, owner: int, label: str, share: bytes) -> None:
         self.shares.setdefault((owner, label), {})[holder] = share
 
-    def opened(self, owner: int, label: Label) -> bytes | None:
+    def opened(self, owner: int, label: str) -> bytes | None:
         """The secret, if t shares of it are there."""
         shares = self.shares.get((owner, label), {})
         t = self.table.context.threshold

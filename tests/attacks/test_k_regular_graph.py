@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from attacks.harness import MODELS, SEMI_HONEST, Table, body_of, refused
-from securefl import Plan, RemoteProtocolError, RoundAbortedError, SecAgg, UnsafePlanError
+from securefl import MalformedMessageError, Plan, RemoteProtocolError, RoundAbortedError, SecAgg, UnsafePlanError
 from securefl.crypto.digest import DIGEST_BYTES
 from securefl.crypto.kex import KeyPair
 from securefl.secagg.context import key_list_root, key_tree
 from securefl.secagg.key_list import fit
 from securefl.secagg.states import ClientState
 from securefl.types import Graph
-from securefl.wire.messages import KeyEntry, KeyProof, Kind, Roster, Shares, Unmask
+from securefl.wire.messages import Ciphertexts, KeyEntry, KeyProof, Kind, Roster, SealedShares, Shares, Unmask
 
 TEMPLATE = {"w": ((2,), "float32")}
 
@@ -132,6 +132,40 @@ def test_an_entry_that_is_not_under_the_root_is_refused(lie):
         "another order": {"proofs": [proofs[1], proofs[0], *proofs[2:]]},
     }[lie]
     assert "not under the root" in tell(table, msgspec.structs.replace(genuine, **forged)).reason
+
+
+OTHER_ORDERS = {
+    "two neighbours at each other's places": (0, 1, 2, 5, 4, 7, 3, 9, 6, 8, 10, 11),
+    "a stranger where there is no room for one": (0, 1, 2, 3, 6, 4, 5, 7, 8, 9, 10, 11),
+    "a stranger before the first": (11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+    "more strangers behind the last than there are": (0, 1, 2, 4, 5, 7, 9, 3, 6, 8, 10, 11),
+}
+"""Key lists of 12 of 14 parties, each of which looks wrong in one way to the neighbours 0, 1, 2, 4, 5, 7 and 9."""
+
+
+@pytest.mark.parametrize("lie", [None, *OTHER_ORDERS])
+def test_a_key_list_in_another_order_than_the_roster_s_is_refused(lie):
+    """Success: a party stands twice on the list, with other keys for others of its neighbours; without a lie it is the control."""
+    table = ring(14, 6, 3, floor=9)
+    table.silent = dict.fromkeys((12, 13), Kind.ADVERTISE)
+    table.play(Kind.ROSTER)
+    everybody = listed(table)
+    entries = [everybody[party] for party in OTHER_ORDERS.get(lie, range(12))]
+    message = shown(table, [everybody[party] for party in (0, 1, 2, 4, 5, 7, 9)], entries)
+    if lie is None:
+        assert table.tell(0, message)
+    else:
+        assert "not in the order of the roster" in tell(table, message).reason
+
+
+def test_where_everybody_came_each_stands_at_its_own_place():
+    """Success: a party is listed twice, with other keys for others of its neighbours, in the place of a stranger to all of them."""
+    table = ring()
+    genuine = body_of(table.play(Kind.ROSTER)[0][0])
+    stranger = next(entry for entry in listed(table) if entry not in genuine.entries)
+    copy = msgspec.structs.replace(genuine.entries[-1], mask_key=KeyPair.generate().public)
+    twice = [copy if entry == stranger else entry for entry in listed(table)]
+    assert "not in the order" in tell(table, shown(table, [*genuine.entries[:-1], copy], twice)).reason
 
 
 @pytest.mark.parametrize("lie", ["too short", "too long", "half a node", "empty", "place beyond the list"])
@@ -290,6 +324,30 @@ def test_a_dealing_for_others_than_the_own_neighbours_is_refused():
     del table.mail[liar]
     table.finish()
     table.assert_exact(set(range(12)) - {liar})
+
+
+# Lengths.
+
+
+def padded(party: int) -> SealedShares:
+    """As long as one party's part of a message can be."""
+    return SealedShares(party, bytes(3612), bytes(2048))
+
+
+def test_no_more_is_read_than_neighbours_could_have_written():
+    """Success: a stranger makes a round with few neighbours carry and decode what a round without a graph could."""
+    table = ring(12, 4, 3, floor=9)
+    body = body_of(table.play(Kind.SHARES)[0][0])
+    long = Shares(body.commitments, [padded(party) for party in range(1, 12)])
+    with pytest.raises(MalformedMessageError, match="at most") as error:
+        table.give(table.write_as(0, long))
+    refused(error.value, "party-0")
+    table.play(Kind.CIPHERTEXTS)
+    with pytest.raises(MalformedMessageError, match="at most") as error:
+        table.tell(0, Ciphertexts([padded(party) for party in range(1, 12)]))
+    refused(error.value, "server")
+    table.finish()
+    table.assert_exact()
 
 
 # Plans.

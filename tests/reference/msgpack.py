@@ -21,7 +21,9 @@ def _head(forms, value):
 
 
 def encode(value):
-    """Unsigned integers, booleans, bytes, text, float64 and lists (or tuples) of them."""
+    """Nil, unsigned integers, booleans, bytes, text, float64 and lists (or tuples) of them."""
+    if value is None:
+        return b"\xc0"
     if isinstance(value, bool):
         return b"\xc3" if value else b"\xc2"
     if isinstance(value, int):
@@ -72,6 +74,8 @@ def _decode(data, start, depth):
     first = raw[0]
     if first < 0x80:
         return first, at
+    if first == 0xC0:
+        return None, at
     if first in {0xC2, 0xC3}:
         return first == 0xC3, at
     if first in _INTEGERS:

@@ -29,6 +29,13 @@ def _float(value):
     return value
 
 
+def _maybe(kind):
+    def check(value):
+        return None if value is None else kind(value)
+
+    return check
+
+
 def _one_of(*choices):
     def check(value):
         if value not in choices:
@@ -41,6 +48,25 @@ def _one_of(*choices):
 _SIZE = messages.integer(2**53)
 _METRIC = messages.struct(name=_text(64), low=_float, high=_float)
 _LEAF = messages.struct(name=_text(1024), shape=messages.listed(_SIZE, 32), dtype=_text(16))
+_QUANTILE = messages.struct(quantile=_float, learning_rate=_float, bit_noise=_maybe(_float))
+_PRIVACY = messages.struct(
+    mechanism=_one_of(
+        "distributed-discrete-gaussian", "distributed-skellam", "central-discrete-gaussian", "local-discrete-gaussian"
+    ),
+    noise_multiplier=_float,
+    clip=messages.listed(_float, 100_000, 1),
+    adaptive=_maybe(_QUANTILE),
+    relation=_text(16),
+    unit=_text(16),
+    slack=_float,
+    min_sigma=_float,
+    max_dropouts=messages.integer(2**32),
+    denominator=_maybe(_float),
+    wrap=_text(16),
+    k=_maybe(_float),
+    radius=_float,
+    variance=_float,
+)
 
 PLAN = messages.struct(
     version=messages.integer(2, 1),
@@ -60,6 +86,7 @@ PLAN = messages.struct(
     max_weight=_SIZE,
     metrics=messages.listed(_METRIC, 64),
     leaves=messages.listed(_LEAF, 100_000),
+    privacy=_maybe(_PRIVACY),
     purpose=_text(256),
     policy_digest=messages.blob(32, 0),
 )
@@ -83,7 +110,10 @@ def read(data):
         k_regular.check(n, c, n - floor, k, t)
     elif not 2 <= t < n or k != n - 1 or (2 * t <= n + c if active else t <= c):
         raise Refused("an unsafe threshold, or another degree than the complete graph's")
-    if 2 ** fields["ring_bits"] <= 2 * n * fields["max_weight"] * (2 ** (fields["value_bits"] - 1) - 1):
+    if fields["privacy"] is not None:
+        if fields["metrics"]:
+            raise Refused("metrics beside a private sum")
+    elif 2 ** fields["ring_bits"] <= 2 * n * fields["max_weight"] * (2 ** (fields["value_bits"] - 1) - 1):
         raise Refused("a ring that overflows")
     return fields
 
@@ -109,6 +139,8 @@ class Plan:
     degree: int = 0
     """k on the k-regular graph, 0 on the complete one."""
     prefetch: bool = False
+    privacy: list | None = None
+    """The mechanism as a list in the order of the page, or none."""
 
     def fields(self):
         """The struct as a list, which a test may spoil."""
@@ -125,7 +157,7 @@ class Plan:
             float(self.bound),
             self.on_saturation,
         ]
-        return [*head, *ring, self.max_weight, metrics, leaves, self.purpose, self.policy_digest]
+        return [*head, *ring, self.max_weight, metrics, leaves, self.privacy, self.purpose, self.policy_digest]
 
     def to_bytes(self):
         return msgpack.encode(self.fields())

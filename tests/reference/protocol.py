@@ -5,6 +5,7 @@ parties of whom some fall silent.
 """
 
 import dataclasses
+import itertools
 
 from reference import bitmap, ed25519, gcm, k_regular, keys, merkle, messages, msgpack, shamir, words, x25519
 from reference.errors import Aborted, Malformed, Refused
@@ -198,6 +199,12 @@ class Party:
             tree_root = merkle.root_from_path(leaf, proof["place"], message["attending"], proof["path"])
             if keys.sized_root(tree_root, message["attending"]) != message["root"]:
                 raise Refused("an entry that is not under the root")
+        stations = [(-1, -1)]
+        stations += [(row[0], proof["place"]) for row, proof in zip(rows, message["proofs"], strict=True)]
+        stations += [(self.round.parties, message["attending"])]
+        for (party, place), (next_party, next_place) in itertools.pairwise(stations):
+            if place >= next_place or next_place - place > next_party - party:
+                raise Refused("places that no list in ascending order of party has")
 
     def _deal(self):
         secrets = {"self_mask": self.draws.seed, "mask_key": self.draws.mask_private}

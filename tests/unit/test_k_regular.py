@@ -5,6 +5,7 @@ import itertools
 import math
 import re
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -126,20 +127,34 @@ def tried(remedy, parties, colluders, lost):
     advice = 0
     if "the complete graph" in remedy:
         advice += 1
-        protocol = SecAgg(graph="complete", max_colluders=colluders, min_survivors=parties - lost)
-        assert protocol.resolve(parties, identities=False).max_dropouts >= lost
-    if found := re.search(r"at most (\d+) dropouts beside (\d+) colluders", remedy):
+        for noisy in (False, True):
+            protocol = SecAgg(graph="complete", max_colluders=colluders, min_survivors=parties - lost)
+            assert protocol.resolve(parties, identities=False, noisy=noisy).max_dropouts >= lost
+    if found := re.search(r"at most (\d+) dropouts beside (\d+) colluders, with min_survivors=(\d+)", remedy):
         advice += 1
-        assert (int(found[1]) < lost, int(found[2])) == (True, colluders)
-        assert k_regular(parties, colluders, int(found[1])).max_dropouts == int(found[1])
-        with pytest.raises(UnsafePlanError):
-            k_regular(parties, colluders, int(found[1]) + 1)
-    if found := re.search(r"fewer than (\d+) colluders", remedy):
+        fewer = int(found[1])
+        assert (fewer < lost, int(found[2]), int(found[3])) == (True, colluders, parties - fewer)
+        assert k_regular(parties, colluders, fewer).max_dropouts == fewer
+        assert fewer + 1 == lost or not _works(parties, colluders, fewer + 1)
+    if found := re.search(r"at most (\d+) colluders beside (\d+) dropouts", remedy):
         advice += 1
-        assert any(_works(parties, fewer, lost) for fewer in range(int(found[1])))
+        fewer = int(found[1])
+        assert (fewer < colluders, int(found[2])) == (True, lost)
+        assert k_regular(parties, fewer, lost).max_dropouts == lost
+        assert fewer + 1 == colluders or not _works(parties, fewer + 1, lost)
+    if "assume fewer colluders and fewer dropouts" in remedy:
+        advice += 1
+        assert min(colluders, lost) > 0
+        assert not any(_works(parties, fewer, lost) for fewer in range(colluders))
+        assert not any(_works(parties, colluders, fewer) for fewer in range(lost))
+        assert _works(parties, 0, 0)
     if "leave k and t out" in remedy:
         advice += 1
-        assert k_regular(parties, colluders, lost).max_dropouts == lost
+        assert "computed, or you are told what would serve" in remedy
+        if not _works(parties, colluders, lost):
+            with pytest.raises(UnsafePlanError) as told:
+                choose_degree(parties, colluders, lost)
+            assert tried(told.value.remedy, parties, colluders, lost)
     return advice
 
 
@@ -164,6 +179,52 @@ def test_every_remedy_for_an_infeasible_graph_is_true(parties):
     assert refused
 
 
+def k_regular_or_none(parties, colluders, lost):
+    """A degree that is safe by the three formulas alone."""
+    try:
+        return choose_degree(parties, colluders, lost)
+    except UnsafePlanError:
+        return None
+
+
+@pytest.mark.parametrize("parties", [3, 6, 11])
+def test_every_remedy_is_true_where_too_few_honest_parties_would_stay_for_any_graph(parties):
+    """`choose` refuses these before; who asks for the degree alone is not sent to a complete graph that refuses as well."""
+    for colluders, lost in itertools.product(range(parties), repeat=2):
+        if parties - lost < max(3, colluders + 2):
+            if k_regular_or_none(parties, colluders, lost):
+                continue
+            with pytest.raises(UnsafePlanError) as caught:
+                choose_degree(parties, colluders, lost)
+            assert tried(caught.value.remedy, parties, colluders, lost), caught.value.remedy
+
+
+def test_who_gives_a_degree_where_none_serves_is_not_told_that_one_would_be_found():
+    """The remedy of the second refusal is followed, and works."""
+    assert not _works(20, 4, 14)
+    with pytest.raises(UnsafePlanError) as caught:
+        k_regular(20, 4, 14, neighbours=8)
+    assert "and they are computed" not in caught.value.remedy
+    assert tried(caught.value.remedy, 20, 4, 14) == 1
+
+
+@pytest.mark.parametrize(("parties", "odd", "even"), [(100, 21, 22), (100, 99, 98), (1000, 511, 512), (512, 511, 510)])
+def test_the_even_number_advised_for_an_odd_degree_is_one_that_may_be_given(parties, odd, even):
+    with pytest.raises(UnsafePlanError, match="both sides of a party") as caught:
+        k_regular(parties, 0, 1, neighbours=odd)
+    assert f"use {even}, or leave it out" in caught.value.remedy
+    assert k_regular(parties, 0, 1, neighbours=even).neighbours == even
+    assert k_regular(parties, 0, 1).neighbours
+
+
+@pytest.mark.parametrize(("server", "advised"), [("active", False), ("semi-honest", True)])
+def test_the_k_regular_graph_is_advised_only_where_it_is_not_refused(server, advised):
+    with pytest.raises(UnsafePlanError, match="everybody's neighbour") as caught:
+        SecAgg(server=server, graph="complete", neighbours=4).resolve(10, identities=True)
+    assert ("k-regular" in caught.value.remedy) is advised
+    assert "leave neighbours out" in caught.value.remedy
+
+
 @pytest.mark.parametrize("given", [{"neighbours": 8}, {"neighbours": 12, "threshold": 5}, {"threshold": 97}])
 def test_the_remedy_for_a_bad_degree_or_threshold_is_true(given):
     with pytest.raises(UnsafePlanError) as caught:
@@ -175,6 +236,21 @@ def test_the_remedy_for_a_bad_degree_or_threshold_is_true(given):
 def test_refit_keeps_the_colluders_short_of_a_threshold_where_fewer_came(parties, came, raised):
     assert refit(came, 100, came - 900, 52, 28) == raised == max(28, secure_threshold(came, 100, 52, 40))
     assert refit(came, 100, came - 900, 52, 30) == 30
+
+
+def test_where_t_rises_for_those_who_came_a_round_may_fail_to_open_more_often_than_planned():
+    """The example of SECURITY.md: the bound of 2^-30 is of the n invited, and is not computed again."""
+    text = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
+    assert "2^-30 if all n advertised" in text
+    found = re.search(
+        r"Of (\d+) parties with A = (\d+) and D = (\d+).*? (\d+) advertise.* from (\d+) to (\d+).*below 2\^-(\d+)", text
+    )
+    n, colluders, lost, came, planned, raised, bits = map(int, found.groups())
+    plan = choose_degree(n, colluders, lost)
+    k, staying = plan.neighbours, n - lost
+    assert live_threshold(n, staying, k, 30) >= plan.threshold == planned
+    assert refit(came, colluders, came - staying, k, planned) == raised
+    assert live_threshold(came, staying, k, bits) >= raised > live_threshold(came, staying, k, bits + 1)
 
 
 def test_refit_refuses_a_graph_that_may_fall_apart():

@@ -44,7 +44,9 @@ def test_the_names_for_type_checkers_are_the_names_at_run_time():
         for alias in statement.names:
             assert alias.asname == alias.name, "`as` makes it a re-export"
             mirrored[alias.name] = statement.module
-    homes = {name: home.rpartition(".")[0] if name == "faults" else home for name, home in securefl._HOME.items()}
+    homes = {
+        name: home.rpartition(".")[0] if name in {"dp", "faults"} else home for name, home in securefl._HOME.items()
+    }
     assert mirrored == homes
 
 

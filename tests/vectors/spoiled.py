@@ -293,6 +293,19 @@ def ring_rosters(s):
     s.add_body("65537 attending", s.changed(3, 65537), MALFORMED)
     s.add_body("another plan", s.changed(0, stream("other plan", 32)), REFUSED)
 
+    def ordered(what, listed):
+        """A whole list in another order than the roster's, with its own root and good proofs."""
+        mixed = [keys.key_leaf(*row[:3]) for row in listed]
+        places = [listed.index(row) for row in entries]
+        changed = {2: keys.sized_root(merkle.root(mixed), attending), 5: [[i, merkle.path(mixed, i)] for i in places]}
+        s.add_body(what, [changed.get(field, value) for field, value in enumerate(s.body)], REFUSED)
+
+    apart = [row for row, _ in strangers]
+    exchange = {entries[-1][0]: entries[-2], entries[-2][0]: entries[-1]}
+    ordered("two neighbours at each other's places", [exchange.get(row[0], row) for row in rows])
+    ordered("a list that begins with its last stranger", [apart[-1], *(row for row in rows if row != apart[-1])])
+    ordered("a list that ends with its first stranger", [*(row for row in rows if row != apart[0]), apart[0]])
+
 
 def advertised(case):
     """Everybody's rows of the key list, and its leaves."""

@@ -35,7 +35,7 @@ def bench(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the figures: FILE ends in .png, .svg or .pdf.")
     ] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="Runs of which the median is given.")] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Runs, repetitions or seeds for a figure.")] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small sizes, to see that it works; no figures to quote.")
     ] = False,

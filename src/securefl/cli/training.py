@@ -6,15 +6,18 @@ import contextlib
 from collections.abc import Iterator
 
 from securefl.cli.screen import Screen
+from securefl.dp.accounting.floats import printed
 from securefl.federated import RoundRecord
 from securefl.federated.history import size_text
+from securefl.pipeline.private import release_of
 from securefl.report import Experiment, ExperimentConfig, ExperimentResult, prepare_report, to_dict, write_report
-from securefl.report.experiment import Observer
+from securefl.report.experiment import Observer, PrivateRun
 from securefl.report.limits import NO_PRIVACY
 from securefl.report.summary import bytes_down, bytes_up, dropouts_by_step
 from securefl.session.disclosure import disclosures
 
-_NAMES = {"plain": "plain FedAvg", "secure": "secure"}
+_NAMES = {"plain": "plain FedAvg", "secure": "secure", "private": "secure + private"}
+_WIDTH = max(map(len, _NAMES.values()))
 
 
 def train(config: ExperimentConfig, screen: Screen, *, title: str) -> None:
@@ -68,27 +71,55 @@ def _progress(screen: Screen, config: ExperimentConfig) -> Iterator[Observer]:
         TextColumn("{task.fields[accuracy]}"),
         TimeElapsedColumn(),
     )
-    arms = ("plain", "secure") if config.report.compare_plain else ("secure",)
+    arms = _arms(config)
     with Progress(*columns, console=screen.console) as bar:
-        tasks = {arm: bar.add_task(f"{_NAMES[arm]:<12}", total=rounds, accuracy="", start=False) for arm in arms}
+        tasks = {arm: bar.add_task(f"{_NAMES[arm]:<{_WIDTH}}", total=rounds, accuracy="", start=False) for arm in arms}
         bar.start_task(tasks[arms[0]])
 
         def observe(arm: str, record: RoundRecord) -> None:
             bar.start_task(tasks[arm])
             bar.update(tasks[arm], completed=record.round, accuracy=f"accuracy {_accuracy(record)}")
-            if arm == "plain" and record.round == rounds:
-                bar.start_task(tasks["secure"])
+            if record.round == rounds and arm != arms[-1]:
+                bar.start_task(tasks[arms[arms.index(arm) + 1]])
 
         yield observe
+
+
+def _arms(config: ExperimentConfig) -> tuple[str, ...]:
+    plain = ("plain",) if config.report.compare_plain else ()
+    private = ("private",) if config.privacy.mechanism != "none" else ()
+    return (*plain, "secure", *private)
 
 
 def _plain_line(screen: Screen, arm: str, record: RoundRecord, rounds: int) -> None:
     """One line for the first round, the last, and each fifth of the way."""
     if record.round in {1, rounds} or record.round % max(1, rounds // 5) == 0:
         screen.line(
-            f"  {_NAMES[arm]:<12}  round {record.round:>{len(str(rounds))}}/{rounds}  accuracy {_accuracy(record)}  "
+            f"  {_NAMES[arm]:<{_WIDTH}}  round {record.round:>{len(str(rounds))}}/{rounds}  accuracy {_accuracy(record)}  "
             f"{len(record.survivors)} vectors in the sum"
         )
+
+
+def _privacy(run: PrivateRun, screen: Screen) -> None:
+    """Both epsilons, and what they rest on."""
+    release = release_of(run.plan)
+    asked, floor = release.mechanism, release.floor
+    screen.title("Privacy")
+    screen.line()
+    screen.pairs(
+        {
+            "epsilon against the server": printed(run.spent.server),
+            "epsilon against observers": printed(run.spent.observer),
+            "delta": f"{run.spent.delta:g}",
+            "about": f"one {asked.unit} under {asked.relation}, by Renyi differential privacy, all rounds together",
+            "noise": f"{asked.kind}, {release.noise_multiplier:.4g} times the sensitivity in each round",
+            "counted": f"{asked.shares(floor)} shares of it: {floor.survivors} survivors less {floor.colluders} colluders"
+            if asked.shares(floor) > 1
+            else "one share of it",
+            "clipped": f"{run.clipped} of {len(run.history) * floor.parties} vectors, at norm {release.clip:.3g}",
+            "ledger": str(run.ledger),
+        }
+    )
 
 
 def _accuracy(record: RoundRecord) -> str:
@@ -106,9 +137,8 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
     ]
     screen.title("Result")
     screen.line()
-    if plain is None or result.difference is None:
-        screen.table("", "secure", rows=rows, numbers=True)
-    else:
+    columns = {"secure": [value for _, value in rows]}
+    if plain is not None and result.difference is not None:
         beside = [
             f"{100 * plain.accuracy:.2f} %",
             size_text(bytes_up(plain)),
@@ -116,12 +146,26 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
             f"{result.plain_seconds:.1f}",
             "every update",
         ]
-        both = [(name, other, own) for (name, own), other in zip(rows, beside, strict=True)]
-        screen.table("", "plain FedAvg", "secure", rows=both, numbers=True)
+        columns = {"plain FedAvg": beside, **columns}
+    if (run := result.private) is not None:
+        floor = run.plan.parameters.min_survivors
+        columns["secure + private"] = [
+            f"{100 * run.history.accuracy:.2f} %",
+            size_text(bytes_up(run.history)),
+            size_text(bytes_down(run.history)),
+            f"{run.seconds:.1f}",
+            f"noisy sums of {floor} or more",
+        ]
+    names = [name for name, _ in rows]
+    screen.table("", *columns, rows=list(zip(names, *columns.values(), strict=True)), numbers=True)
+    if result.difference is not None:
         screen.line()
         screen.line(
-            f"Difference in accuracy: {100 * result.difference:+.2f} points, on the same seeds and dropouts.", indent=2
+            f"Difference in accuracy, secure to plain: {100 * result.difference:+.2f} points, on the same seeds and dropouts.",
+            indent=2,
         )
+    if run is not None:
+        _privacy(run, screen)
     lost = dropouts_by_step(secure)
     by_step = ", ".join(f"{count} at {step}" for step, count in lost.items())
     screen.line(f"Dropouts survived: {sum(lost.values())}{f' ({by_step})' if lost else ''}.", indent=2)
@@ -134,7 +178,16 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
         screen.line(f"{clamped}: raise bound in [plan].", style="yellow", indent=2)
     screen.title("Who learned what")
     screen.line()
-    screen.table("what", "who", rows=[(row.what, row.who) for row in disclosures(result.plan)])
+    shown = result.plan if run is None else run.plan
+    screen.table("what", "who", rows=[(row.what, row.who) for row in disclosures(shown)])
     screen.title("Keep in mind")
-    screen.item(f"This plan has {NO_PRIVACY}.")
+    if run is None:
+        screen.item(f"This plan has {NO_PRIVACY}.")
+    else:
+        screen.item(
+            "Epsilon bounds what the releases say about one party; what they say about all together is what is learnt."
+        )
+        screen.item(
+            "The other two trainings are for comparison; released beside the private one they would cost what it saves."
+        )
     screen.item("All parties ran in this process, with policies made to match: a rehearsal, not a deployment.")

@@ -35,6 +35,7 @@ _HOME: Final = {
     "QuantileClip": "securefl.dp.mechanisms",
     "ModularGrid": "securefl.dp.modular_grid",
     "calibrate": "securefl.pipeline.calibrate",
+    "fewest_bits": "securefl.pipeline.calibrate",
     "privacy_of": "securefl.pipeline.calibrate",
 }
 """Names and the modules that they live in."""

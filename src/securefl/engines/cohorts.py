@@ -12,11 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from securefl.crypto.random import OS, RandomSource
+from securefl.dp.ledger import PrivacyLedger
 from securefl.encoding.ring import required_bits
+from securefl.encoding.tree import walk
 from securefl.engines.faults import Equivocate, Fault, collect
 from securefl.engines.memory import MemorySession, check_party
 from securefl.errors import BelowThresholdError, ConfigError, RoundAbortedError, UnsafePlanError
 from securefl.pipeline import decode_sum
+from securefl.pipeline.decode import as_dtype
+from securefl.pipeline.private import release_of
 from securefl.plan import Plan
 from securefl.secagg.graph import shuffle
 from securefl.session import RoundResult
@@ -109,6 +113,7 @@ def aggregate_cohorts(
     drop: Mapping[str, Step | str] | None = None,
     faults: Iterable[Fault] = (),
     min_cohorts: int = 1,
+    ledger: PrivacyLedger | None = None,
     random: RandomSource = OS,
 ) -> CohortsResult:
     """Sum the updates of many parties in memory: split them at random, run a secure aggregation each, add the sums.
@@ -124,16 +129,20 @@ def aggregate_cohorts(
         drop: the step that a party does not complete, by party.
         faults: whatever else goes wrong; a lie of the server falls in the cohort of the parties that it names.
         min_cohorts: how many cohorts must end well; the others are reported as failed.
+        ledger: where releases are entered, under a private plan. Noise is sized for each cohort by itself, since the server learns
+            the sum of each.
         random: the source of the split, and of everything secret.
 
     Raises:
         UnsafePlanError: too few parties for a cohort, an unsafe plan for a larger one, or a total that would not fit 64 bits.
         ConfigError: weights, metrics or faults of others than the parties.
         EncodingError: an update that does not fit the plan; names party and tensor.
+        PrivacyBudgetError: a private plan, and somebody's budget would be overspent; nothing was sent.
         BelowThresholdError: fewer than `min_cohorts` cohorts ended well; names each and why.
     """
     members = split(tuple(updates), int(plan.parameters.parties), random)
-    required_bits(len(updates), plan.max_weight, plan.fixed_point.max_value)
+    if not plan.private:
+        required_bits(len(updates), plan.max_weight, plan.fixed_point.max_value)
     if not 1 <= min_cohorts <= len(members):
         raise ConfigError(
             f"min_cohorts is {min_cohorts}, {len(members)} cohorts come of {len(updates)} parties",
@@ -157,7 +166,9 @@ def aggregate_cohorts(
             )
     results: dict[str, RoundResult] = {}
     failed: dict[str, RoundAbortedError] = {}
-    sessions = {name: _session(plan, name, parties, random) for name, parties in members.items()}
+    sessions = {name: _session(plan, name, parties, ledger, random) for name, parties in members.items()}
+    for session in sessions.values():
+        session.check_budget()
     for name, parties in members.items():
         try:
             results[name] = sessions[name].round(
@@ -178,7 +189,9 @@ def aggregate_cohorts(
     return _added(plan, results, failed, members)
 
 
-def _session(plan: Plan, name: str, parties: tuple[str, ...], random: RandomSource) -> MemorySession:
+def _session(
+    plan: Plan, name: str, parties: tuple[str, ...], ledger: PrivacyLedger | None, random: RandomSource
+) -> MemorySession:
     try:
         fitting = plan if len(parties) == plan.parties else _fitted(plan, len(parties))
     except UnsafePlanError as error:
@@ -188,7 +201,7 @@ def _session(plan: Plan, name: str, parties: tuple[str, ...], random: RandomSour
             bound=error.bound,
             remedy=error.remedy,
         ) from error
-    return MemorySession(fitting, parties, random=random)
+    return MemorySession(fitting, parties, ledger=ledger, random=random)
 
 
 def _fitted(plan: Plan, size: int) -> Plan:
@@ -218,6 +231,8 @@ def _added(
     failed: dict[str, RoundAbortedError],
     members: dict[str, tuple[str, ...]],
 ) -> CohortsResult:
+    if plan.private:
+        return _added_privately(plan, results, failed, members)
     total = np.zeros(plan.length, dtype=np.int64)
     for result in results.values():
         total += result.integers  # never wraps: `aggregate_cohorts` has checked the bits for all parties together
@@ -227,6 +242,32 @@ def _added(
         sum=decoded.total,
         weight_sum=decoded.weight_sum,
         metrics=decoded.metrics,
+        results=results,
+        failed=failed,
+        members=members,
+    )
+
+
+def _added_privately(
+    plan: Plan,
+    results: dict[str, RoundResult],
+    failed: dict[str, RoundAbortedError],
+    members: dict[str, tuple[str, ...]],
+) -> CohortsResult:
+    """Add decoded sums, as each cohort has a grid of its own; the mean is over a number that was fixed before, failed cohorts included."""
+    sums = [dict(walk(result.sum)) for result in results.values()]
+    totals = [np.sum([named[leaf.name] for named in sums], axis=0) for leaf in plan.layout.leaves]
+    release = release_of(plan)
+    explicit = release.mechanism.denominator
+    over = sum(len(parties) for parties in members.values()) if explicit is None else explicit * len(members)
+    means = [
+        as_dtype(total / over, np.dtype(leaf.dtype)) for leaf, total in zip(plan.layout.leaves, totals, strict=True)
+    ]
+    return CohortsResult(
+        mean=plan.layout.unflatten(means),
+        sum=plan.layout.unflatten(totals),
+        weight_sum=sum(len(result.survivors) for result in results.values()),
+        metrics={},
         results=results,
         failed=failed,
         members=members,

@@ -68,6 +68,7 @@ class MemorySession:
                 f"the roster names {', '.join(made.names[:8])}, the parties are {', '.join(parties[:8])}",
                 remedy="use the roster's names, in its order",
             )
+        self._shared_ledger = ledger is not None and ledgers is None
         accepting = ClientPolicy.matching(plan)
         self.parties = made.names
         self.simulated = policies is None
@@ -88,6 +89,14 @@ class MemorySession:
     def plan(self) -> Plan:
         """The agreement of the latest round; an adaptive clip makes a new one each round."""
         return self._server.plan
+
+    def check_budget(self) -> None:
+        """Raise where a private round would overspend anybody's budget, by the server's ledger.
+
+        Raises:
+            PrivacyBudgetError: it would; names the party.
+        """
+        self._server.check_budget()
 
     def round(
         self,
@@ -130,7 +139,7 @@ class MemorySession:
         )
         for name in self.parties:
             check_party(name, self.plan, updates[name], weights[name], metrics[name])
-        return _Exchange(self._server, self._clients, network).run(
+        return _Exchange(self._server, self._clients, network, shared_ledger=self._shared_ledger).run(
             updates, weights, metrics, model, simulated=self.simulated
         )
 
@@ -152,7 +161,10 @@ def check_party(name: str, plan: Plan, update: Tree, weight: int, metrics: Mappi
 class _Exchange:
     """One round's messages back and forth, timed."""
 
-    def __init__(self, server: SecAggServer, clients: Mapping[str, SecAggClient], network: Network) -> None:
+    def __init__(
+        self, server: SecAggServer, clients: Mapping[str, SecAggClient], network: Network, *, shared_ledger: bool
+    ) -> None:
+        self._shared_ledger = shared_ledger
         self._server = server
         self._clients = clients
         self._network = network
@@ -193,6 +205,8 @@ class _Exchange:
             submit()
         while not self._server.done:
             step = self._server.step or Step.ADVERTISE
+            if self._shared_ledger:
+                self._server.charge_ahead()
             answers = self._ask(step, self._network.down(step, outbox))
             if step is Step.ADVERTISE:
                 submit()

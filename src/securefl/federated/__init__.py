@@ -14,7 +14,7 @@ from securefl.federated.history import History, RoundRecord
 from securefl.federated.models import Model, Params, SoftmaxRegression
 from securefl.federated.optimizers import Averaging, ServerOptimizer
 from securefl.federated.partition import dirichlet, iid, summary
-from securefl.federated.planning import plan_for
+from securefl.federated.planning import plan_for, private_plan_for
 
 __all__ = [
     "DATASETS",
@@ -41,5 +41,6 @@ __all__ = [
     "dirichlet",
     "iid",
     "plan_for",
+    "private_plan_for",
     "summary",
 ]

@@ -15,6 +15,7 @@ from securefl.federated.models import Params
 from securefl.types import Step, Tree
 
 if TYPE_CHECKING:
+    from securefl.dp.ledger import PrivacyLedger
     from securefl.plan import Plan
 
 
@@ -147,17 +148,19 @@ class SecureAverage:
     Args:
         plan: what the parties agreed on.
         parties: their names, in order.
+        ledger: needed under a private plan, in which all parties weigh the same.
 
     Raises:
-        SecureFLError: the plan is not one for these parties.
+        SecureFLError: the plan is not one for these parties, or private and without a ledger.
     """
 
-    def __init__(self, plan: Plan, parties: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, parties: Sequence[str], ledger: PrivacyLedger | None = None) -> None:
         # The engine brings the cryptography with it, which plain training does not need.
         from securefl.engines.memory import MemorySession
 
         self._declared = tuple(plan.metrics)
-        self._session = MemorySession(plan, parties)
+        self._weighted = not plan.private
+        self._session = MemorySession(plan, parties, ledger=ledger)
 
     def round(
         self,
@@ -170,5 +173,6 @@ class SecureAverage:
     ) -> RoundOutcome:
         """Run one round of the protocol; metrics that the plan does not declare stay with the party."""
         told = {party: {name: own[name] for name in self._declared} for party, own in metrics.items()}
-        outcome: RoundOutcome = self._session.round(updates, weights=weights, metrics=told, model=model, drop=drop)
+        shares = weights if self._weighted else None
+        outcome: RoundOutcome = self._session.round(updates, weights=shares, metrics=told, model=model, drop=drop)
         return outcome

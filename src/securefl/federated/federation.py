@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from securefl.errors import ConfigError, NonFiniteError
-from securefl.federated.aggregators import Aggregator, PlainAverage, SecureAverage
+from securefl.federated.aggregators import Aggregator, PlainAverage, RoundOutcome, SecureAverage
 from securefl.federated.algorithms import Algorithm, FedAvg, LocalUpdate
 from securefl.federated.datasets import Dataset
 from securefl.federated.dropouts import DropoutSchedule
@@ -22,6 +23,7 @@ from securefl.federated.seeds import Use, checked, generator
 from securefl.types import SERVER
 
 if TYPE_CHECKING:
+    from securefl.dp.ledger import PrivacyLedger
     from securefl.plan import Plan
 
 
@@ -41,6 +43,7 @@ class Federation:
         test: examples to evaluate each round's model on.
         seed: of everything that is no secret, 0 or more.
         dropouts: who fails when; None for nobody.
+        ledger: where releases are entered, under a private plan; all parties weigh the same then.
 
     Attributes:
         parties: the names, in order.
@@ -61,6 +64,7 @@ class Federation:
         test: Dataset | None = None,
         seed: int = 0,
         dropouts: DropoutSchedule | None = None,
+        ledger: PrivacyLedger | None = None,
     ) -> None:
         _check_clients(clients)
         if test is not None and not len(test):
@@ -68,7 +72,7 @@ class Federation:
         if plan is not None:
             _check_plan(plan, clients)
         self.parties = tuple(clients)
-        self.aggregator: Aggregator = PlainAverage() if plan is None else SecureAverage(plan, self.parties)
+        self.aggregator: Aggregator = PlainAverage() if plan is None else SecureAverage(plan, self.parties, ledger)
         self._model, self._clients, self._test = model, dict(clients), test
         self._algorithm: Algorithm = algorithm or FedAvg()
         self._server: ServerOptimizer = server or Averaging()
@@ -147,6 +151,7 @@ class Federation:
             bytes_by_step={step.value: both for step, both in outcome.bytes_by_step.items()},
             seconds_by_step={step.value: both for step, both in outcome.seconds_by_step.items()},
             train_seconds=trained - started,
+            epsilon=_spent(outcome),
             seconds=time.perf_counter() - started,
         )
         self._history.append(record)
@@ -164,6 +169,15 @@ class Federation:
                     remedy="lower the learning rate, or look for NaN in this party's data",
                 )
         return update
+
+
+def _spent(outcome: RoundOutcome) -> dict[str, float] | None:
+    """What a private round brought the total to; an infinite epsilon, of central noise against the server, is left out."""
+    spent = getattr(outcome, "spent", None)
+    if spent is None:
+        return None
+    both = {"server": spent.server, "observer": spent.observer}
+    return {who: epsilon for who, epsilon in both.items() if math.isfinite(epsilon)}
 
 
 def _check_clients(clients: Mapping[str, Dataset]) -> None:
@@ -184,6 +198,8 @@ def _check_plan(plan: Plan, clients: Mapping[str, Dataset]) -> None:
             f"plan: got parties={plan.parties}, needs {len(clients)}, the number of clients",
             remedy=f"use Plan(parties={len(clients)})",
         )
+    if plan.private:
+        return  # all weigh the same: weighted by examples, one party could move the mean by far more than the others
     party, heaviest = max(((party, len(dataset)) for party, dataset in clients.items()), key=lambda pair: pair[1])
     if heaviest > plan.max_weight:
         raise ConfigError(

@@ -27,6 +27,7 @@ class RoundRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         seconds_by_step: (sum over clients, server) by step of the protocol; empty for plain averaging.
         train_seconds: local training, summed over the parties.
         seconds: the whole round, as the simulation took it.
+        epsilon: what all rounds so far cost, against "server" and "observer"; one that is infinite is missing. None without privacy.
     """
 
     round: int
@@ -41,6 +42,7 @@ class RoundRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seconds_by_step: dict[str, tuple[float, float]]
     train_seconds: float
     seconds: float
+    epsilon: dict[str, float] | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

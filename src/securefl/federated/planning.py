@@ -9,6 +9,7 @@ from securefl.federated.datasets import Dataset
 from securefl.federated.models import Model
 
 if TYPE_CHECKING:
+    from securefl.dp.mechanisms import Mechanism
     from securefl.plan import Plan, SecAgg
 
 METRICS = {"loss": (0.0, 10.0), "accuracy": (0.0, 1.0)}
@@ -48,3 +49,46 @@ def plan_for(
         max_weight=max(map(len, clients.values())),
         metrics=METRICS,
     )
+
+
+def private_plan_for(
+    model: Model,
+    clients: Mapping[str, Dataset],
+    *,
+    privacy: Mechanism,
+    epsilon: float,
+    delta: float,
+    rounds: int,
+    protocol: SecAgg | None = None,
+    ring_bits: int = 16,
+) -> Plan:
+    """Return a plan under which `rounds` rounds of training cost each party at most epsilon; all parties weigh the same.
+
+    Losses and accuracies of the parties are not in it: released beside the noise they would cost privacy of their own.
+
+    Args:
+        model: gives names, shapes and dtypes.
+        clients: each party's own examples; only their number is used.
+        privacy: the mechanism, with its clip; its noise follows.
+        epsilon: the target.
+        delta: in (0, 1), well below one over the number of parties.
+        rounds: T.
+        protocol: threshold, server model and the like; by default one that bears 10 % dropouts.
+        ring_bits: bits of a value on the wire.
+
+    Raises:
+        UnsafePlanError: there is no such plan.
+        ConfigError: the `dp` extra is not installed.
+    """
+    from securefl.dp.modular_grid import ModularGrid
+    from securefl.pipeline.calibrate import calibrate
+    from securefl.plan import Plan, SecAgg
+
+    plan = Plan(
+        template={name: (leaf.shape, leaf.dtype.name) for name, leaf in model.initial(0).items()},
+        parties=len(clients),
+        protocol=protocol or SecAgg(dropout=0.1),
+        encoding=ModularGrid(ring_bits),
+        privacy=privacy,
+    )
+    return calibrate(plan, epsilon=epsilon, delta=delta, rounds=rounds)

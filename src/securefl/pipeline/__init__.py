@@ -2,7 +2,14 @@
 
 from securefl.pipeline.decode import DecodedSum, decode_sum, integer_sum
 from securefl.pipeline.encode import EncodedParts, EncodedUpdate, check_update, encode_update
-from securefl.pipeline.private import PrivateVector, decode_private, encode_private, noisy_sum, private_parts
+from securefl.pipeline.private import (
+    PrivateVector,
+    decode_private,
+    encode_private,
+    noisy_sum,
+    private_parts,
+    without_excess,
+)
 
 __all__ = [
     "DecodedSum",
@@ -17,4 +24,5 @@ __all__ = [
     "integer_sum",
     "noisy_sum",
     "private_parts",
+    "without_excess",
 ]

@@ -8,6 +8,7 @@ from securefl.dp.accounting import Accountant, Guarantee, Relation, Repeated, Un
 from securefl.dp.accounting import calibrate as least_noise
 from securefl.dp.accounting.events import Event, check_count
 from securefl.dp.mechanisms import Mechanism
+from securefl.dp.modular_grid import MAX_BITS, MIN_BITS, ModularGrid
 from securefl.errors import UnsafePlanError
 from securefl.pipeline.private import release_of
 from securefl.plan import Plan
@@ -72,6 +73,65 @@ def calibrate(
         draws=_draws(plan, asked) * rounds,
     )
     return planned(found.noise)
+
+
+def fewest_bits(
+    plan: Plan,
+    *,
+    epsilon: float,
+    delta: float,
+    rounds: int,
+    error: float | None = None,
+    excess: float = 0.01,
+    accountant: Accountant | str = Accountant.RDP,
+) -> Plan:
+    """Return the calibrated plan with the smallest ring whose error in each value of the mean is small enough.
+
+    Args:
+        plan: private; its ring's size is replaced, whether sums may wrap is kept.
+        epsilon: as for `calibrate`.
+        delta: as for `calibrate`.
+        rounds: as for `calibrate`.
+        error: the largest standard deviation of noise and rounding together, in the update's own unit; None for what a ring of 32
+            bits has, and `excess` more.
+        excess: the part that a small ring may cost beyond that, 0.01 for 1 %.
+        accountant: as for `calibrate`.
+
+    Raises:
+        UnsafePlanError: no ring of 8 to 32 bits has so small an error, or as `calibrate`.
+        ConfigError: the `dp` extra is not installed.
+    """
+
+    def with_bits(bits: int) -> Plan:
+        grid = plan.encoding
+        if not isinstance(grid, ModularGrid):
+            grid = ModularGrid()
+        wider = plan.replace(encoding=dataclasses.replace(grid, ring_bits=bits), ring_bits=None)
+        return calibrate(wider, epsilon=epsilon, delta=delta, rounds=rounds, accountant=accountant)
+
+    widest = with_bits(MAX_BITS)
+    least = release_of(widest).error_std
+    wanted = least * (1 + excess) if error is None else error
+    if least > wanted:
+        raise UnsafePlanError(
+            "no ring has so small an error: standard deviation in each value of the mean",
+            value=wanted,
+            bound=f">= {least:.6g}, which the noise for this epsilon has",
+            remedy="allow a larger error or epsilon, fewer rounds, or invite more parties",
+        )
+    low, high, found = MIN_BITS - 1, MAX_BITS, widest
+    while high - low > 1:  # the error falls with every bit
+        middle = (low + high) // 2
+        try:
+            tried = with_bits(middle)
+        except UnsafePlanError:  # too small for the noise
+            low = middle
+            continue
+        if release_of(tried).error_std <= wanted:
+            high, found = middle, tried
+        else:
+            low = middle
+    return found
 
 
 def privacy_of(plan: Plan, *, delta: float, rounds: int) -> tuple[Guarantee, Guarantee]:

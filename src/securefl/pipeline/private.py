@@ -7,7 +7,7 @@ was drawn again and whether the vector was clipped depend on the update, and sta
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from securefl.crypto.random import OS, RandomSource
 from securefl.dp.clipping import Clipped, LayerClip
 from securefl.dp.conditional_rounding import round_conditionally
 from securefl.dp.mechanisms import Release
+from securefl.dp.mechanisms.release import no_noise
 from securefl.dp.rotation import Rotation
 from securefl.encoding.rounding import stochastic_round
 from securefl.errors import EncodingError, LayoutMismatchError, LocalProtocolError
@@ -38,7 +39,13 @@ class PrivateVector:
 
 
 def encode_private(
-    plan: Plan, update: Tree, rotation_seed: bytes, *, weight: float = 1, random: RandomSource = OS
+    plan: Plan,
+    update: Tree,
+    rotation_seed: bytes,
+    *,
+    weight: float = 1,
+    noise_seeds: Sequence[bytes] = (),
+    random: RandomSource = OS,
 ) -> PrivateVector:
     """Encode an update under differential privacy, its share of the noise included.
 
@@ -47,22 +54,29 @@ def encode_private(
         update: a tree of its template, already checked.
         rotation_seed: of the round, 32 bytes; see `Plan.rotation_seed`.
         weight: folded in before the clip.
-        random: randomness of rounding and noise.
+        noise_seeds: of the noise that may be taken off again, which this party has dealt; 32 bytes each.
+        random: randomness of rounding and of all other noise.
 
     Raises:
         NonFiniteError, EncodingError: the update cannot be clipped.
+        LocalProtocolError: another number of seeds than the mechanism has components.
 
-    Source: Kairouz, Liu, Steinke 2021, algorithm 1.
+    Source: Kairouz, Liu, Steinke 2021, algorithm 1; Jiang, Wang, Chen 2024 (XNoise).
     """
     release = release_of(plan)
+    if len(noise_seeds) != release.seeds:
+        raise LocalProtocolError(
+            f"{len(noise_seeds)} seeds of noise for {release.seeds} components: the vector would have too little noise",
+            remedy="give the seeds that this party dealt in the round",
+        )
     clipped = _clip(plan, release, update, weight)
     rotated = Rotation(rotation_seed, clipped.vector.size).apply(clipped.vector)
     values = round_conditionally(
         rotated, release.scale, release.bound, lambda scaled: stochastic_round(scaled, random)
     ).values
-    noise = release.draw_party(random)
-    if noise is not None:
-        values += noise
+    for noise in (release.draw_party(random), release.draw_excess(dict(enumerate(noise_seeds, 1)))):
+        if noise is not None:
+            values += noise
     return PrivateVector(plan.ring.reduce(values), clipped.shrunk)
 
 
@@ -70,6 +84,24 @@ def private_parts(words: Words, values_per_part: int) -> Iterator[Words]:
     """The vector in consecutive parts, each writable."""
     for start in range(0, len(words), values_per_part):
         yield words[start : start + values_per_part]
+
+
+def without_excess(plan: Plan, words: Words, seeds: Iterable[Mapping[int, bytes]]) -> Words:
+    """The sum without the noise that was for more dropouts than there were (XNoise).
+
+    Args:
+        plan: a private plan.
+        words: shape (d,), over its ring.
+        seeds: of each party in the sum those that were opened, by number.
+
+    Source: Jiang, Wang, Chen 2024, section 3.2.
+    """
+    release, values = release_of(plan), plan.ring.centre(words)
+    for opened in seeds:
+        noise = release.draw_excess(opened)
+        if noise is not None:
+            values -= noise
+    return plan.ring.reduce(values)
 
 
 def noisy_sum(plan: Plan, words: Words, random: RandomSource) -> npt.NDArray[np.int64]:
@@ -115,7 +147,10 @@ def release_of(plan: Plan) -> Release:
 
     Raises:
         LocalProtocolError: it has none.
+        UnsafePlanError: it is a draft.
     """
+    if plan.draft:
+        raise no_noise()
     if plan.release is None:
         raise LocalProtocolError("the plan has no noise", remedy="securefl.dp.calibrate chooses it")
     return plan.release

@@ -56,7 +56,8 @@ class Plan:
         release: the mechanism in numbers; None without privacy, and in a draft.
 
     Raises:
-        UnsafePlanError: it could overflow, is under-noised, releases something beside the noise, its threshold or floor is unsafe, or a value is out of bounds.
+        UnsafePlanError: it could overflow, is under-noised, releases something beside the noise, its threshold or floor is unsafe,
+            or a value is out of bounds.
         EncodingError: the template is not one of arrays.
     """
 
@@ -340,6 +341,7 @@ class Plan:
             graph=chosen.graph,
             neighbours=chosen.neighbours if chosen.graph is Graph.K_REGULAR else 0,
             prefetch=self.protocol.prefetch,
+            noise_labels=self.release.seeds if self.release is not None else 0,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -403,10 +405,9 @@ class Plan:
         degree = f" with {chosen.neighbours} neighbours a party" if chosen.graph is Graph.K_REGULAR else ""
         ring = f"ring of {self.ring.bits} bits, {self.ring.word_bytes} bytes a value, {self.masked_bytes} bytes a party"
         if isinstance(self.encoding, FixedPoint):
-            values = [
-                f"  {self.layout.size} values of {self.encoding.value_bits} bits on [-{self.encoding.bound:g}, "
-                f"{self.encoding.bound:g}], weights up to {self.max_weight}: {ring}"
-            ]
+            grid = self.encoding
+            span = f"{grid.value_bits} bits on [-{grid.bound:g}, {grid.bound:g}]"
+            values = [f"  {self.layout.size} values of {span}, weights up to {self.max_weight}: {ring}"]
         else:
             values = [f"  {self.layout.size} values, weights up to {self.max_weight} within the clip: {ring}"]
             values += ["  no noise chosen yet: a draft"] if self.release is None else private.lines(self.release)

@@ -97,9 +97,7 @@ def release_of(message: PrivacyMessage, *, ring_bits: int, chosen: Parameters, l
         "denominator": message.denominator,
     }
     own = {field.name for field in dataclasses.fields(kind)}
-    for name, value in (("min_sigma", message.min_sigma), ("max_dropouts", message.max_dropouts)):
-        if name in own:
-            fields[name] = value
+    fields |= {name: getattr(message, name) for name in ("min_sigma", "max_dropouts") if name in own}
     return Release(
         mechanism=kind(**fields),
         floor=floor_of(chosen),
@@ -163,11 +161,12 @@ def lines(release: Release) -> list[str]:
     """A release for people, with a warning where noise drowns the signal."""
     asked = release.mechanism
     adaptive = " (adaptive)" if asked.adaptive else ""
+    over = f"multiplier {release.noise_multiplier:.6g} over clip {release.clip:g}{adaptive}"
+    counted = f"counted from {asked.shares(release.floor)} shares; per {asked.unit}, {asked.relation}"
+    mean = f"mean over {release.denominator:g}, noise of {release.noise_std:.3g} in each of its values"
     text = [
-        f"  {asked.kind} noise: multiplier {release.noise_multiplier:.6g} over clip {release.clip:g}{adaptive}, counted from "
-        f"{asked.shares(release.floor)} shares; per {asked.unit}, {asked.relation}",
-        f"  grid of 1/{release.scale:.6g}, {release.dimension} coordinates; mean over {release.denominator:g}, "
-        f"noise of {release.noise_std:.3g} in each of its values",
+        f"  {asked.kind} noise: {over}, {counted}",
+        f"  grid of 1/{release.scale:.6g}, {release.dimension} coordinates; {mean}",
     ]
     if release.noise_to_signal > 1:
         text.append(

@@ -78,6 +78,38 @@ class PlanConfig(_Table, frozen=True):
     purpose: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
+class PrivacyConfig(_Table, frozen=True):
+    """`[privacy]`: differential privacy of the parties, trained beside the secure run; none unless a mechanism is named.
+
+    Args:
+        mechanism: who adds which noise.
+        epsilon: what all rounds together may cost; the noise follows from it.
+        delta: at which; well below one over the number of parties.
+        clip: C, the bound on the norm of a party's update.
+        adaptive: let the clip follow the median norm, from `clip` on.
+        ring_bits: bits of a value on the wire.
+        max_dropouts: J of XNoise, for distributed-skellam; 0 sizes the noise for the floor.
+        max_colluders: parties who may tell the adversary their noise; 5 % unless given.
+        unit: whose influence is bounded.
+    """
+
+    mechanism: Literal[
+        "none",
+        "distributed-discrete-gaussian",
+        "distributed-skellam",
+        "central-discrete-gaussian",
+        "local-discrete-gaussian",
+    ] = "none"
+    epsilon: _Positive = 8.0
+    delta: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 1e-3
+    clip: _Positive = 1.0
+    adaptive: bool = False
+    ring_bits: Annotated[int, msgspec.Meta(ge=8, le=32)] = 16
+    max_dropouts: _Natural = 0
+    max_colluders: _Natural | None = None
+    unit: Literal["party", "user", "organisation", "device"] = "party"
+
+
 class FaultsConfig(_Table, frozen=True):
     """`[faults]`: who leaves in a rehearsal.
 
@@ -103,6 +135,7 @@ class _Tables(_Table, frozen=True):
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     plan: PlanConfig = PlanConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
     faults: FaultsConfig = FaultsConfig()
     report: ReportConfig = ReportConfig()
 

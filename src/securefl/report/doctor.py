@@ -27,7 +27,12 @@ from securefl.report.experiment import Experiment
 
 T = TypeVar("T")
 
-_EXTRAS = {"cli": ("typer", "rich", "matplotlib", "jinja2"), "demo": ("scikit-learn",)}
+_EXTRAS = {
+    "cli": ("typer", "rich", "matplotlib", "jinja2"),
+    "dp": ("dp-accounting", "scipy"),
+    "demo": ("scikit-learn",),
+    "torch": ("torch", "opacus"),
+}
 _IMPORT_SECONDS = 0.3
 _MASK_SPEED = 250e6
 """Bytes a second; a core with AES instructions makes several times as many."""

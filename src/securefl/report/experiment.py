@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import math
 import time
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
+from securefl.dp.ledger import Budget, PrivacyLedger
+from securefl.dp.mechanisms import DistributedSkellam, QuantileClip
+from securefl.dp.mechanisms.mechanism import MECHANISMS
 from securefl.errors import ConfigError, SecureFLError, UnsafePlanError
 from securefl.federated import (
     DATASETS,
@@ -26,14 +31,16 @@ from securefl.federated import (
     dirichlet,
     iid,
     plan_for,
+    private_plan_for,
 )
 from securefl.plan import Plan, SecAgg
 from securefl.report.config import ExperimentConfig
 from securefl.session import RoundResult
+from securefl.session.result import Spent
 from securefl.types import Step
 
 Observer: TypeAlias = Callable[[str, RoundRecord], None]
-"""Called after each round with "plain" or "secure" and what happened."""
+"""Called after each round with "plain", "secure" or "private" and what happened."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,29 @@ class Refusal:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PrivateRun:
+    """The training under differential privacy.
+
+    Args:
+        plan: the agreement of its last round.
+        history: its rounds.
+        seconds: the training, as this machine took it.
+        spent: what all rounds cost, against the server and against observers.
+        ledger: the file that says so.
+        clipped: vectors that were longer than their clip, all rounds together.
+        refusals: what clients and server refused, by round.
+    """
+
+    plan: Plan
+    history: History
+    seconds: float
+    spent: Spent
+    ledger: Path
+    clipped: int = 0
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ExperimentResult:
     """What came of an experiment.
 
@@ -58,6 +88,7 @@ class ExperimentResult:
         parties: names and numbers of examples, in order.
         secure: the rounds under secure aggregation.
         plain: the rounds without protection; None where there was no comparison.
+        private: the rounds under secure aggregation and differential privacy; None where none was asked for.
         secure_seconds: the secure training, as this machine took it.
         plain_seconds: the plain one.
         refusals: what clients and server refused, by round.
@@ -69,6 +100,7 @@ class ExperimentResult:
     parties: Mapping[str, int]
     secure: History
     plain: History | None = None
+    private: PrivateRun | None = None
     secure_seconds: float = 0.0
     plain_seconds: float = 0.0
     refusals: tuple[Refusal, ...] = ()
@@ -99,6 +131,7 @@ class Experiment:
     clients: Mapping[str, Dataset]
     test: Dataset
     plan: Plan
+    private_plan: Plan | None = None
 
     @classmethod
     def prepare(cls, config: ExperimentConfig) -> Experiment:
@@ -122,14 +155,15 @@ class Experiment:
             plan = plan_for(
                 model, clients, protocol=_protocol(config), bound=wanted.bound, value_bits=wanted.value_bits
             ).replace(purpose=wanted.purpose)
+            private_plan = _private_plan(config, model, clients)
         except UnsafePlanError as error:
             if not config.source:
                 raise
-            raise ConfigError(f"{config.source}: [plan] {error.message}", remedy=error.remedy) from error
-        return cls(config=config, model=model, clients=clients, test=test, plan=plan)
+            raise ConfigError(f"{config.source}: {_table_of(error)} {error.message}", remedy=error.remedy) from error
+        return cls(config=config, model=model, clients=clients, test=test, plan=plan, private_plan=private_plan)
 
     def run(self, observe: Observer | None = None) -> ExperimentResult:
-        """Train, first in the clear where a comparison is wanted, then securely.
+        """Train, first in the clear where a comparison is wanted, then securely, then privately where that is asked for.
 
         Args:
             observe: called after each round.
@@ -144,11 +178,13 @@ class Experiment:
         federation = self._federation(self.plan)
         watch = federation.aggregator = _Watch(federation.aggregator)
         secure, secure_seconds = _fit(federation, "secure", self.config.training.rounds, observe)
+        private = None if self.private_plan is None else self._run_privately(self.private_plan, observe)
         return ExperimentResult(
             plan=self.plan,
             parties={name: len(dataset) for name, dataset in self.clients.items()},
             secure=secure,
             plain=plain,
+            private=private,
             secure_seconds=secure_seconds,
             plain_seconds=plain_seconds,
             refusals=tuple(watch.refusals),
@@ -156,7 +192,28 @@ class Experiment:
             config=self.config,
         )
 
-    def _federation(self, plan: Plan | None) -> Federation:
+    def _run_privately(self, plan: Plan, observe: Observer | None) -> PrivateRun:
+        wanted = self.config.privacy
+        # A ledger of its own for each rehearsal: a real party has one for life.
+        ledger = PrivacyLedger(
+            _new_ledger(Path(self.config.report.output)), Budget(epsilon=wanted.epsilon, delta=wanted.delta)
+        )
+        federation = self._federation(plan, ledger)
+        watch = federation.aggregator = _Watch(federation.aggregator)
+        history, seconds = _fit(federation, "private", self.config.training.rounds, observe)
+        if watch.spent is None or watch.plan is None:
+            raise ConfigError("the private training released nothing", remedy="give it at least one round")
+        return PrivateRun(
+            plan=watch.plan,
+            history=history,
+            seconds=seconds,
+            spent=watch.spent,
+            ledger=ledger.path,
+            clipped=watch.saturated,
+            refusals=tuple(watch.refusals),
+        )
+
+    def _federation(self, plan: Plan | None, ledger: PrivacyLedger | None = None) -> Federation:
         training, faults, seed = self.config.training, self.config.faults, self.config.data.seed
         return Federation(
             self.model,
@@ -171,6 +228,7 @@ class Experiment:
                 steps=tuple(Step(step) for step in faults.steps),
                 seed=seed if faults.seed is None else faults.seed,
             ),
+            ledger=ledger,
         )
 
 
@@ -198,6 +256,50 @@ def _protocol(config: ExperimentConfig) -> SecAgg:
     )
 
 
+def _private_plan(config: ExperimentConfig, model: SoftmaxRegression, clients: Mapping[str, Dataset]) -> Plan | None:
+    """The plan with as much noise as the target epsilon needs; None where no mechanism is named."""
+    wanted = config.privacy
+    if wanted.mechanism == "none":
+        return None
+    kind = MECHANISMS[wanted.mechanism]
+    extra: dict[str, Any] = {"max_dropouts": wanted.max_dropouts} if wanted.max_dropouts else {}
+    if extra and kind is not DistributedSkellam:
+        raise ConfigError(
+            f"{config.source or 'config'}: privacy.max_dropouts is for distributed-skellam, the mechanism is {wanted.mechanism}",
+            remedy="leave it out, or name distributed-skellam",
+        )
+    dropout = config.faults.dropout if config.plan.dropout is None else config.plan.dropout
+    return private_plan_for(
+        model,
+        clients,
+        privacy=kind(clip=QuantileClip(wanted.clip) if wanted.adaptive else wanted.clip, unit=wanted.unit, **extra),
+        epsilon=wanted.epsilon,
+        delta=wanted.delta,
+        rounds=config.training.rounds,
+        protocol=SecAgg(
+            threshold=config.plan.threshold,
+            server=config.plan.server,
+            max_colluders=wanted.max_colluders,
+            dropout=dropout,
+            min_survivors=config.plan.min_survivors,
+        ),
+        ring_bits=wanted.ring_bits,
+    ).replace(purpose=config.plan.purpose)
+
+
+def _table_of(error: UnsafePlanError) -> str:
+    return "[privacy]" if "noise" in error.rule or "sigma" in error.rule else "[plan]"
+
+
+def _new_ledger(directory: Path) -> Path:
+    """A file that is not there yet, named after the time."""
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
+    directory.mkdir(parents=True, exist_ok=True)
+    return next(
+        path for number in range(1, 1_000_000) if not (path := directory / f"ledger-{stamp}-{number}.jsonl").exists()
+    )
+
+
 def _fit(federation: Federation, arm: str, rounds: int, observe: Observer | None) -> tuple[History, float]:
     started = time.perf_counter()
     try:
@@ -216,6 +318,8 @@ class _Watch:
         self._rounds = 0
         self.refusals: list[Refusal] = []
         self.saturated = 0
+        self.spent: Spent | None = None
+        self.plan: Plan | None = None
 
     def round(
         self,
@@ -232,4 +336,5 @@ class _Watch:
         if isinstance(outcome, RoundResult):
             self.refusals += [Refusal(round=self._rounds, message=str(refusal)) for refusal in outcome.refusals]
             self.saturated += sum(outcome.saturated.values())
+            self.spent, self.plan = outcome.spent, outcome.plan
         return outcome

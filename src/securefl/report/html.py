@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from securefl.dp.accounting.floats import printed
 from securefl.errors import ConfigError
 from securefl.federated.history import size_text
+from securefl.pipeline.private import release_of
 from securefl.report import plots, summary
 from securefl.report.environment import machine, versions
-from securefl.report.experiment import ExperimentResult
-from securefl.report.limits import NO_PRIVACY, SIMULATED, limits
+from securefl.report.experiment import ExperimentResult, PrivateRun
+from securefl.report.limits import SIMULATED, limits
 from securefl.session.disclosure import disclosures
 
 
@@ -54,8 +56,15 @@ def render(result: ExperimentResult, *, title: str) -> str:
 def _figures(result: ExperimentResult) -> dict[str, str]:
     secure = result.secure
     shape = {"parties": len(result.parties), "rounds": len(secure)}
+    run = result.private
+    private = (
+        {}
+        if run is None or result.config is None
+        else {"epsilon": plots.epsilon(run.history, result.config.privacy.epsilon)}
+    )
     return {
-        "accuracy": plots.accuracy(secure, result.plain),
+        **private,
+        "accuracy": plots.accuracy(secure, result.plain, None if run is None else run.history),
         "bytes": plots.bytes_by_step(summary.bytes_by_step(secure), **shape),
         "seconds": plots.seconds_by_step(
             summary.seconds_by_step(secure), training=summary.train_seconds(secure), **shape
@@ -73,9 +82,9 @@ def _context(result: ExperimentResult) -> dict[str, Any]:
         "dropouts": {plots.STEP_NAMES[step]: n for step, n in summary.dropouts_by_step(result.secure).items()},
         "plan": _plan_rows(result),
         "explanation": chosen.explanation,
-        "disclosures": disclosures(result.plan),
-        "limits": limits(result.plan),
-        "epsilon": NO_PRIVACY,
+        "disclosures": disclosures(result.plan if result.private is None else result.private.plan),
+        "limits": limits(result.plan if result.private is None else result.private.plan),
+        "privacy": [] if result.private is None else _privacy_rows(result.private),
         "refusals": result.refusals,
         "saturated": f"{result.saturated} ({result.saturated_share:.1%})" if result.saturated else "",
         "simulated": SIMULATED,
@@ -106,11 +115,45 @@ def _tiles(result: ExperimentResult) -> list[Tile]:
         f"{summary.bytes_up(secure) / summary.bytes_up(plain):.1f} × plain" if plain and summary.bytes_up(plain) else ""
     )
     lost = sum(len(record.dropped) for record in secure)
+    if (run := result.private) is not None:
+        tiles.append(Tile(f"{run.history.accuracy:.1%}", "test accuracy, private", "secure and differentially private"))
+        tiles.append(
+            Tile(
+                printed(run.spent.observer, 2),
+                "epsilon",
+                f"{printed(run.spent.server, 2)} against the server; delta {run.spent.delta:g}",
+            )
+        )
     return [
         *tiles,
         Tile(size_text(round(per_party)), "up, per party and round", ratio),
         Tile(f"{1000 * result.secure_seconds / len(secure):.0f} ms", "per round", "all parties on this machine"),
         Tile(str(lost), "dropouts survived", f"in {len(secure)} rounds"),
+    ]
+
+
+def _privacy_rows(run: PrivateRun) -> list[tuple[str, str]]:
+    release = release_of(run.plan)
+    asked, floor = release.mechanism, release.floor
+    return [
+        ("epsilon against the server", f"{printed(run.spent.server)} at delta {run.spent.delta:g}"),
+        ("epsilon against observers", f"{printed(run.spent.observer)} at delta {run.spent.delta:g}"),
+        (
+            "about",
+            f"one {asked.unit}, {asked.relation}; all {len(run.history)} rounds together, by Renyi differential privacy",
+        ),
+        ("noise", f"{asked.kind}, {release.noise_multiplier:.4g} times the sensitivity in each round"),
+        (
+            "counted shares",
+            f"{asked.shares(floor)}, with at least {floor.survivors} survivors and at most {floor.colluders} colluders",
+        ),
+        ("clip", f"{release.clip:.4g}; {run.clipped} of {len(run.history) * floor.parties} vectors were longer"),
+        (
+            "grid",
+            f"{release.scale:.5g} points a unit, ring of {run.plan.ring.bits} bits, {release.dimension} coordinates",
+        ),
+        ("mean", f"the noisy sum over {release.denominator:g}, with noise of {release.noise_std:.3g} in each value"),
+        ("ledger", run.ledger.name),
     ]
 
 

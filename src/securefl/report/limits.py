@@ -16,10 +16,7 @@ def limits(plan: Plan) -> list[str]:
     """What remains possible under a plan, one sentence each."""
     chosen = plan.parameters
     rows = [
-        (
-            "The sum and the model made from it say something about each party's data: there is no differential privacy "
-            "in this plan, so no epsilon bounds it."
-        ),
+        _of_the_sum(plan),
         f"More than {chosen.max_colluders} parties together with the server may open the vector of another.",
         "A party can send a wrong or poisoned update; nobody sees it, and nothing here tests it.",
         (
@@ -36,3 +33,20 @@ def limits(plan: Plan) -> list[str]:
             'Plan with server = "active" if it might not.',
         )
     return rows
+
+
+def _of_the_sum(plan: Plan) -> str:
+    """What the results themselves say about a party."""
+    release = plan.release
+    if release is None:
+        return (
+            "The sum and the model made from it say something about each party's data: there is no differential privacy "
+            "in this plan, so no epsilon bounds it."
+        )
+    asked = release.mechanism
+    return (
+        f"Epsilon bounds what the results say about one {asked.unit}, whose vector becomes zero; that it took part is no secret. "
+        "It holds for everything that is released together: a second training on the same data costs again, and whoever is at "
+        "several parties is protected as a group. Clip, number of rounds and model were chosen without looking at the data, or "
+        "that cost is missing."
+    )

@@ -31,7 +31,7 @@ _IN_THE_SUM = frozenset({Step.CONSISTENCY, Step.UNMASK})
 _LABELLED_PARTIES = 40
 
 
-def accuracy(secure: History, plain: History | None) -> str:
+def accuracy(secure: History, plain: History | None, private: History | None = None) -> str:
     """Test accuracy by round."""
     with figure(10.5, 3.4) as (drawn, axes):
         rounds = range(1, len(secure) + 1)
@@ -47,12 +47,41 @@ def accuracy(secure: History, plain: History | None) -> str:
                 solid_capstyle="round",
             )
         axes.plot(rounds, _percent(secure), color=BLUE, linewidth=1.8, marker="o", markersize=3.5, label="secure")
+        if private is not None:
+            axes.plot(
+                rounds,
+                _percent(private),
+                color=GREEN,
+                linewidth=1.8,
+                marker="s",
+                markersize=3.5,
+                label="secure, differentially private",
+            )
         axes.set_xlim(0.5, len(secure) + 0.5)
         axes.set_xlabel("round")
         axes.set_ylabel("test accuracy (%)")
         _whole_rounds(axes)
         axes.legend(loc="lower right")
         return to_svg(drawn, name="accuracy", description="Test accuracy in per cent by round, secure and plain")
+
+
+def epsilon(private: History, budget: float) -> str:
+    """What had been spent after each round, against whom."""
+    with figure(10.5, 3.0) as (drawn, axes):
+        rounds = range(1, len(private) + 1)
+        curves = {
+            who: [(record.epsilon or {}).get(who, float("nan")) for record in private] for who in ("server", "observer")
+        }
+        axes.plot(rounds, curves["observer"], color=BLUE, linewidth=5, alpha=0.35, label="against observers")
+        axes.plot(rounds, curves["server"], color=VERMILION, linewidth=1.6, label="against the server")
+        axes.axhline(budget, color=MUTED, linewidth=1, linestyle="--", label="budget")
+        axes.set_xlim(0.5, len(private) + 0.5)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("round")
+        axes.set_ylabel("epsilon spent")
+        _whole_rounds(axes)
+        axes.legend(loc="lower right")
+        return to_svg(drawn, name="epsilon", description="Epsilon spent by round, against the server and observers")
 
 
 def bytes_by_step(totals: Mapping[str, tuple[int, int]], *, parties: int, rounds: int) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from securefl.federated import History
+from securefl.pipeline.private import release_of
 from securefl.report.environment import machine, versions
-from securefl.report.experiment import ExperimentResult
+from securefl.report.experiment import ExperimentResult, PrivateRun
 from securefl.report.limits import NO_PRIVACY
 from securefl.session.disclosure import disclosures
 from securefl.types import Step
@@ -61,6 +63,9 @@ def to_dict(result: ExperimentResult) -> dict[str, Any]:
     rounds = secure.to_dict()["rounds"]
     for number, record in enumerate(rounds):
         record["accuracy"] = record["test_metrics"].get("accuracy")
+        record["private_accuracy"] = (
+            None if result.private is None else result.private.history.records[number].test_metrics.get("accuracy")
+        )
         record["plain_accuracy"] = None if plain is None else plain.records[number].test_metrics.get("accuracy")
     seconds = seconds_by_step(secure)
     return {
@@ -68,14 +73,17 @@ def to_dict(result: ExperimentResult) -> dict[str, Any]:
         "secure_accuracy": secure.accuracy,
         "plain_accuracy": None if plain is None else plain.accuracy,
         "difference_points": None if result.difference is None else 100 * result.difference,
-        "epsilon": {"server": None, "observer": None, "note": NO_PRIVACY},
+        "private_accuracy": None if result.private is None else result.private.history.accuracy,
+        "epsilon": _epsilon(result.private),
+        "private": None if result.private is None else _private(result.private),
         "parties": dict(result.parties),
         "bytes_up": bytes_up(secure),
         "bytes_down": bytes_down(secure),
         "bytes_by_step": {step: list(both) for step, both in bytes_by_step(secure).items()},
         "plain_bytes_up": None if plain is None else bytes_up(plain),
         "seconds": {
-            "total": result.secure_seconds + result.plain_seconds,
+            "total": result.secure_seconds + result.plain_seconds + (result.private.seconds if result.private else 0.0),
+            "private": None if result.private is None else result.private.seconds,
             "secure": result.secure_seconds,
             "plain": None if plain is None else result.plain_seconds,
             "training": train_seconds(secure),
@@ -96,6 +104,36 @@ def to_dict(result: ExperimentResult) -> dict[str, Any]:
         "versions": versions(),
         "machine": machine(),
         "rounds": rounds,
+    }
+
+
+def _epsilon(run: PrivateRun | None) -> dict[str, Any]:
+    """Both epsilons; "infinite" as text, since JSON has no such number."""
+    if run is None:
+        return {"server": None, "observer": None, "note": NO_PRIVACY}
+    spent, asked = run.spent, release_of(run.plan).mechanism
+    return {
+        "server": spent.server if math.isfinite(spent.server) else "infinite",
+        "observer": spent.observer,
+        "delta": spent.delta,
+        "relation": str(asked.relation),
+        "unit": str(asked.unit),
+        "accountant": "rdp",
+    }
+
+
+def _private(run: PrivateRun) -> dict[str, Any]:
+    return {
+        "accuracy": run.history.accuracy,
+        "bytes_up": bytes_up(run.history),
+        "bytes_down": bytes_down(run.history),
+        "clipped_vectors": run.clipped,
+        "epsilon_by_round": [record.epsilon for record in run.history],
+        "ledger": run.ledger.name,
+        "plan": run.plan.to_dict(),
+        "disclosures": [{"what": row.what, "who": row.who} for row in disclosures(run.plan)],
+        "refusals": [{"round": refusal.round, "message": refusal.message} for refusal in run.refusals],
+        "rounds": run.history.to_dict()["rounds"],
     }
 
 

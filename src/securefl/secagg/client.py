@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from securefl.crypto.digest import digest
 from securefl.crypto.random import OS, RandomSource
-from securefl.crypto.secret import Redacted
+from securefl.crypto.secret import Redacted, Secret
 from securefl.crypto.signing import SigningKey
 from securefl.errors import LocalProtocolError
 from securefl.secagg.advertise import advertise
@@ -188,6 +188,18 @@ class ClientRound(Redacted):
         """What messages are sealed under: ctx0 until the key list is accepted, ctx afterwards. No secret."""
         return self._kept.keys.ctx if self._kept.keys else self._ctx0
 
+    def noise_seeds(self) -> tuple[Secret, ...]:
+        """The seeds of the noise that may be taken off again, in the order of their numbers; none where the round has none.
+
+        They belong to the one vector that is masked next, and are wiped when it is.
+
+        Raises:
+            LocalProtocolError: shares have not arrived, the vector was masked, or they were asked for before.
+        """
+        with self._alone():
+            client_sends(self.context.server, self.state, Kind.MASKED_INPUT)
+            return _there(self._kept.dealer).give_noise()
+
     def mask(self, vector: Words) -> Iterator[bytes]:
         """R2: the messages that carry y_u.
 
@@ -323,7 +335,8 @@ class ClientRound(Redacted):
         # Before the shares are given out: a party that cannot make its next keys has still answered nothing.
         next_keys = self._next_keys() if self._next_keys else b""
         self._record(Step.UNMASK)
-        yield self._seal(Kind.UNMASK_SHARES, answer(holder, survivors, next_keys=next_keys), keys.ctx)
+        shares = answer(self.context, holder, survivors, next_keys=next_keys)
+        yield self._seal(Kind.UNMASK_SHARES, shares, keys.ctx)
 
     def _decode(self, struct: type[MessageT], kind: Kind, body: bytes) -> MessageT:
         limit = body_limit(kind, self.context.parties, self.context.degree(self.context.parties))

@@ -10,27 +10,29 @@ from typing import Annotated
 
 import msgspec
 
+from securefl.crypto.shamir import SHARE_BYTES
 from securefl.encoding.ring import Ring
 from securefl.encoding.words import pack, unpack
-from securefl.secagg.dealing import LABELS, Dealt
+from securefl.secagg.dealing import Dealt, labels_of
 from securefl.secagg.graph import Neighbourhoods
 from securefl.secagg.kept import SecretMessage
 from securefl.secagg.masked_input import Arriving
 from securefl.types import RoundContext, Step, Words
 from securefl.wire import bitmap
 from securefl.wire.messages import (
+    MAX_LABELS,
     MAX_PARTIES,
     Bytes32,
     KeyEntry,
     Message,
     PartyIndex,
     PartySet,
-    Share33,
     Shares,
     SurvivorSignature,
 )
 
 _Few = msgspec.Meta(max_length=MAX_PARTIES)
+_Joined = Annotated[bytes, msgspec.Meta(min_length=SHARE_BYTES, max_length=SHARE_BYTES * MAX_LABELS)]
 
 
 class SavedStep(Message, frozen=True):
@@ -63,10 +65,17 @@ class SavedSet(Message, frozen=True):
 
 
 class SavedAnswer(SecretMessage, frozen=True):
-    """The shares that one party gave out, by owner."""
+    """The shares that one party gave out, by owner, joined."""
 
     party: PartyIndex
-    shares: Annotated[list[tuple[PartyIndex, Share33]], _Few]
+    shares: Annotated[list[tuple[PartyIndex, _Joined]], _Few]
+
+
+class SavedSeeds(SecretMessage, frozen=True):
+    """A survivor's seeds of noise that were opened, by number."""
+
+    party: PartyIndex
+    seeds: list[tuple[int, Bytes32]]
 
 
 class SavedKeys(Message, frozen=True):
@@ -92,6 +101,7 @@ class SavedCollected(SecretMessage, frozen=True):
     survivors: PartySet
     signatures: Annotated[list[SurvivorSignature], _Few]
     answers: Annotated[list[SavedAnswer], _Few]
+    seeds: Annotated[list[SavedSeeds], _Few]
     prefetched: Annotated[list[SavedKeys], _Few]
 
 
@@ -114,7 +124,8 @@ class Collected:
         reported: from R2, A_u by party.
         survivors: from R2, U3.
         signatures: from R3, of U3 by party.
-        answers: from R4, shares by holder and owner.
+        answers: from R4, shares by holder and owner, joined.
+        seeds: from the end, the seeds of excess noise by survivor and number.
         prefetched: from R4, Advertise messages of the round that follows, which nobody has checked yet.
     """
 
@@ -133,11 +144,12 @@ class Collected:
     survivors: frozenset[int] = frozenset()
     signatures: dict[int, bytes] = dataclasses.field(default_factory=dict)
     answers: dict[int, dict[int, bytes]] = dataclasses.field(default_factory=dict)
+    seeds: dict[int, dict[int, bytes]] = dataclasses.field(default_factory=dict)
     prefetched: dict[int, bytes] = dataclasses.field(default_factory=dict)
 
     def forget(self) -> None:
         """Let go of what no later step needs: everything but who left, and the keys of the next round."""
-        for collected in (self.messages, self.arriving, self.answers, self.signatures):
+        for collected in (self.messages, self.arriving, self.answers, self.signatures, self.seeds):
             collected.clear()
         self.waiting = set()
         self.total = self.total[:0].copy()
@@ -163,13 +175,14 @@ class Collected:
             survivors=bitmap.pack(self.survivors, parties),
             signatures=[SurvivorSignature(party, value) for party, value in sorted(self.signatures.items())],
             answers=[SavedAnswer(party, sorted(shares.items())) for party, shares in sorted(self.answers.items())],
+            seeds=[SavedSeeds(party, sorted(seeds.items())) for party, seeds in sorted(self.seeds.items())],
             prefetched=[SavedKeys(party, data) for party, data in sorted(self.prefetched.items())],
         )
 
     @classmethod
     def restore(cls, saved: SavedCollected, context: RoundContext) -> Collected:
         """What `save` wrote."""
-        ring = Ring(context.ring_bits)
+        ring, labels = Ring(context.ring_bits), labels_of(context.noise_labels)
 
         def members(packed: bytes) -> frozenset[int]:
             return bitmap.unpack(packed, context.parties)
@@ -185,12 +198,13 @@ class Collected:
             root=saved.root,
             messages={item.party: item.shares for item in saved.messages},
             dealt={
-                item.party: Dealt(dict(zip(LABELS, item.commitments, strict=True)), dict(item.digests))
+                item.party: Dealt(dict(zip(labels, item.commitments, strict=True)), dict(item.digests))
                 for item in saved.dealt
             },
             reported={item.party: members(item.members) for item in saved.reported},
             survivors=members(saved.survivors),
             signatures={item.party: item.signature for item in saved.signatures},
             answers={item.party: dict(item.shares) for item in saved.answers},
+            seeds={item.party: dict(item.seeds) for item in saved.seeds},
             prefetched={item.party: item.data for item in saved.prefetched},
         )

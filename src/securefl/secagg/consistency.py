@@ -35,8 +35,8 @@ def accept_survivors(
         phase: the step, for the error.
 
     Raises:
-        RemoteProtocolError: U3 is not within A_u and this party, leaves this party out, is larger than the key list, or smaller than
-            max(t, min_survivors).
+        RemoteProtocolError: U3 is not within A_u and this party, leaves this party out, is larger than the key list, smaller than
+            max(t, min_survivors), or lacks more parties than seeds of noise were dealt for.
     """
     context = keys.context
     floor = max(context.threshold, context.min_survivors)
@@ -54,6 +54,11 @@ def accept_survivors(
         reason, remedy = (
             f"a survivor set of {len(survivors)} is below the floor of {floor}",
             "start a new round when more parties are there; a smaller sum would reveal too much",
+        )
+    elif len(survivors) < context.noise_floor:
+        reason, remedy = (
+            f"{context.parties - len(survivors)} parties are missing from the survivor set, there is noise for {context.noise_labels}",
+            "start a new round when more parties are there",
         )
     else:
         return

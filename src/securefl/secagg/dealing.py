@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from securefl.crypto import aead
@@ -20,7 +21,7 @@ from securefl.crypto.shamir import SHARE_BYTES, LagrangeBasis, is_share, split
 from securefl.errors import BelowThresholdError, CryptoError, MalformedMessageError, SecretMisuseError
 from securefl.types import Step
 from securefl.wire import codec
-from securefl.wire.messages import LabelledShare, SealedShares, ShareBundle, Shares
+from securefl.wire.messages import MAX_LABELS, LabelledShare, SealedShares, ShareBundle, Shares
 
 
 class Label(enum.StrEnum):
@@ -31,13 +32,28 @@ class Label(enum.StrEnum):
 
 
 LABELS: Final = (Label.SELF_MASK, Label.MASK_KEY)
-"""The secrets that every party deals, in the order in which commitments and digests are listed."""
+"""The secrets that every party deals in every round."""
+
+MAX_NOISE: Final = MAX_LABELS - len(LABELS)
+"""Seeds of noise that a party can deal beside them."""
 
 
-SEALED_BYTES: Final = aead.OVERHEAD + len(
-    codec.encode(ShareBundle([LabelledShare(label.value, bytes(SHARE_BYTES)) for label in LABELS]))
-)
-"""The one length of a sealed bundle of shares."""
+def noise_label(number: int) -> str:
+    """The label of a seed of noise, 1..J."""
+    return f"noise_{number}"
+
+
+@lru_cache(maxsize=MAX_NOISE + 1)
+def labels_of(noise: int) -> tuple[str, ...]:
+    """All that a party deals with `noise` seeds of noise, in the order in which commitments and digests are listed."""
+    return (*LABELS, *map(noise_label, range(1, noise + 1)))
+
+
+@lru_cache(maxsize=MAX_NOISE + 1)
+def sealed_bytes(noise: int) -> int:
+    """The one length of a sealed bundle of shares."""
+    bundle = ShareBundle([LabelledShare(str(label), bytes(SHARE_BYTES)) for label in labels_of(noise)])
+    return aead.OVERHEAD + len(codec.encode(bundle))
 
 
 def point(party: int) -> int:
@@ -50,9 +66,9 @@ def holder_at(point: int) -> int:
     return point - 1
 
 
-def commitment(ctx: bytes, owner: int, label: Label, secret: bytes) -> bytes:
+def commitment(ctx: bytes, owner: int, label: str, secret: bytes) -> bytes:
     """H(ctx, owner, label, secret): binds the dealer; hides a secret of 256 bits."""
-    return digest("commitment", ctx, owner, label.value, secret)
+    return digest("commitment", ctx, owner, label, secret)
 
 
 def share_digest(ctx: bytes, owner: int, holder: int, label: str, share: bytes) -> bytes:
@@ -63,7 +79,7 @@ def share_digest(ctx: bytes, owner: int, holder: int, label: str, share: bytes) 
 def share_digests(ctx: bytes, holder: int, shares: Iterable[tuple[int, str, bytes]]) -> list[bytes]:
     """`share_digest` of many (owner, label, share) of one holder: tens of thousands in a round, which begin alike."""
     head, held, eight = opening("share", ctx), framed(holder), (8).to_bytes(8, "big")
-    tails = {label.value: held + framed(label) + SHARE_BYTES.to_bytes(8, "big") for label in LABELS}
+    tails = {label: held + framed(label) + SHARE_BYTES.to_bytes(8, "big") for label in _PLACE}
     return continued(head + eight, [owner.to_bytes(8, "big") + tails[label] + share for owner, label, share in shares])
 
 
@@ -74,7 +90,7 @@ def _sealing_data(ctx: bytes, source: int, destination: int) -> bytes:
 def deal(
     ctx: bytes,
     owner: int,
-    secrets: Mapping[Label, bytes],
+    secrets: Mapping[str, bytes],
     *,
     keys: Mapping[int, bytes],
     threshold: int,
@@ -85,7 +101,7 @@ def deal(
     Args:
         ctx: the round's context.
         owner: the dealer, who keeps no share of its own secrets.
-        secrets: 32 bytes a label, in the order of `LABELS`.
+        secrets: 32 bytes a label, in the order of `labels_of`.
         keys: sealing key by holder.
         threshold: t, the number of shares that rebuild a secret.
         random: the source of the polynomials and nonces.
@@ -98,7 +114,7 @@ def deal(
     sealed = []
     for holder in holders:
         shares = {label: dealt[label][point(holder)] for label in dealt}
-        bundle = codec.encode(ShareBundle([LabelledShare(label, share) for label, share in shares.items()]))
+        bundle = codec.encode(ShareBundle([LabelledShare(str(label), share) for label, share in shares.items()]))
         sealed.append(
             SealedShares(
                 holder,
@@ -116,19 +132,25 @@ class HeldShares(Redacted):
         shares: 33 bytes a label.
     """
 
-    def __init__(self, shares: Mapping[Label, bytes]) -> None:
+    def __init__(self, shares: Mapping[str, bytes]) -> None:
         self._shares = dict(shares)
 
-    def release(self, label: Label) -> bytes:
-        """Give out one share, once, and forget all others with it: both shares of one owner never leave this party.
+    def release(self, label: Label, noise: Sequence[str] = ()) -> list[bytes]:
+        """Give out what is opened of this owner, once, and forget all else with it: both its shares never leave this party.
+
+        Args:
+            label: which of its two secrets.
+            noise: the seeds of noise whose shares go with it; with the self mask only, for noise is taken off vectors in the sum.
 
         Raises:
-            SecretMisuseError: a share of this owner was given out before.
+            SecretMisuseError: shares of this owner were given out before, or these never go together.
         """
         held, self._shares = self._shares, {}
-        if label not in held:
+        if label not in held or not held.keys() >= set(noise):
             raise SecretMisuseError("these shares were given out or wiped", remedy="a party answers once a round")
-        return held[label]
+        if noise and (label is not Label.SELF_MASK or not set(LABELS).isdisjoint(noise)):
+            raise SecretMisuseError("these shares never leave together", remedy="open one secret of each party")
+        return [held[label], *(held[name] for name in noise)]
 
     def wipe(self) -> None:
         """Forget the shares."""
@@ -139,7 +161,9 @@ class HeldShares(Redacted):
         return list(self._shares.values())
 
 
-def open_shares(ctx: bytes, source: int, destination: int, key: bytes, item: SealedShares) -> HeldShares:
+def open_shares(
+    ctx: bytes, source: int, destination: int, key: bytes, item: SealedShares, *, labels: Sequence[str]
+) -> HeldShares:
     """Open what `source` dealt to `destination` and check it against the digests that the server holds.
 
     Raises:
@@ -150,11 +174,11 @@ def open_shares(ctx: bytes, source: int, destination: int, key: bytes, item: Sea
         bundle = codec.decode(ShareBundle, plain, limit=len(plain))
     except MalformedMessageError as error:
         raise CryptoError("the sealed bundle of shares does not parse") from error
-    if tuple(share.label for share in bundle.shares) != tuple(label.value for label in LABELS):
+    if tuple(share.label for share in bundle.shares) != tuple(labels):
         raise CryptoError(
-            f"a bundle holds shares of {[share.label for share in bundle.shares]}, expected {list(LABELS)}"
+            f"a bundle holds shares of {[share.label for share in bundle.shares]}, expected {list(map(str, labels))}"
         )
-    shares = {label: labelled.share for label, labelled in zip(LABELS, bundle.shares, strict=True)}
+    shares = {label: labelled.share for label, labelled in zip(labels, bundle.shares, strict=True)}
     if not all(map(is_share, shares.values())):
         raise CryptoError("a share is no field element: it would spoil the sum at its very end")
     expected = b"".join(share_digest(ctx, source, destination, label, share) for label, share in shares.items())
@@ -163,7 +187,7 @@ def open_shares(ctx: bytes, source: int, destination: int, key: bytes, item: Sea
     return HeldShares(shares)
 
 
-_PLACE: Final = {label: slice(DIGEST_BYTES * i, DIGEST_BYTES * (i + 1)) for i, label in enumerate(LABELS)}
+_PLACE: Final = {label: slice(DIGEST_BYTES * i, DIGEST_BYTES * (i + 1)) for i, label in enumerate(labels_of(MAX_NOISE))}
 """Where in the digests of one holder's shares the one of a label stands."""
 
 
@@ -171,16 +195,16 @@ _PLACE: Final = {label: slice(DIGEST_BYTES * i, DIGEST_BYTES * (i + 1)) for i, l
 class Dealt:
     """What the server knows of one party's dealing: commitments by label, and by holder the digests of its shares, 32 bytes a label."""
 
-    commitments: Mapping[Label, bytes]
+    commitments: Mapping[str, bytes]
     digests: Mapping[int, bytes]
 
     @classmethod
-    def of(cls, message: Shares) -> Dealt:
+    def of(cls, message: Shares, labels: Sequence[str]) -> Dealt:
         """Read a Shares message whose sizes have been checked."""
         digests = {item.party: item.share_digests for item in message.sealed}
-        return cls(dict(zip(LABELS, message.commitments, strict=True)), digests)
+        return cls(dict(zip(labels, message.commitments, strict=True)), digests)
 
-    def digest_for(self, holder: int, label: Label) -> bytes:
+    def digest_for(self, holder: int, label: str) -> bytes:
         """The digest of the share that `holder` was dealt; empty for nobody's."""
         return self.digests.get(holder, b"")[_PLACE[label]]
 
@@ -192,7 +216,7 @@ class Rebuilder:
 
     Args:
         ctx: the round's context.
-        answers: shares by holder and owner, each already checked against its digest.
+        answers: by holder and owner the shares opened, one after the other, each already checked against its digest.
         threshold: t.
     """
 
@@ -208,8 +232,14 @@ class Rebuilder:
             tuple(sorted(answers)[:threshold]),
         )
 
-    def rebuild(self, owner: int, label: Label, expected: bytes) -> bytes:
+    def rebuild(self, owner: int, label: str, expected: bytes, *, place: int = 0) -> bytes:
         """The secret of `owner`, 32 bytes, checked against its dealer's commitment.
+
+        Args:
+            owner: whose it is.
+            label: which of its secrets.
+            expected: the commitment.
+            place: where among the shares opened of this owner those of it stand.
 
         Raises:
             BelowThresholdError: fewer than t of those who answered hold a share of it.
@@ -224,7 +254,8 @@ class Rebuilder:
                 remedy="start a new round; too many parties left before the last step",
             )
         basis = self._bases[chosen]
-        secret = basis.combine([shares[holder_at(x)] for x in basis.points])
+        part = slice(SHARE_BYTES * place, SHARE_BYTES * (place + 1))
+        secret = basis.combine([shares[holder_at(x)][part] for x in basis.points])
         if not equal(commitment(self._ctx, owner, label, secret), expected):
             raise CryptoError("the rebuilt secret is not the one that its dealer committed to")
         return secret

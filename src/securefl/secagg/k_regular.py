@@ -134,7 +134,7 @@ def _most(bound: int, serves: Callable[[int], bool]) -> int | None:
     """The greatest number up to `bound` that serves, if any; where one serves, so do all below it."""
     if not serves(0):
         return None
-    return bisect.bisect_left(range(1, bound + 1), True, key=lambda number: not serves(number))
+    return bisect.bisect_left(range(1, bound + 1), 1, key=lambda number: 0 if serves(number) else 1)
 
 
 def obstacle(parties: int, corrupted: int, dropped: int, neighbours: int) -> str:

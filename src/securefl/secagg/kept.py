@@ -15,7 +15,7 @@ from securefl.crypto.secret import Redacted, Secret
 from securefl.errors import SecretMisuseError
 from securefl.secagg.advertise import Advertised
 from securefl.secagg.context import bind
-from securefl.secagg.dealing import LABELS, HeldShares
+from securefl.secagg.dealing import HeldShares, labels_of
 from securefl.secagg.key_list import KeyList, fit
 from securefl.secagg.masked_input import Holder
 from securefl.secagg.share_keys import Dealer
@@ -109,7 +109,9 @@ class Kept(Redacted):
         return SavedKept(
             advertised=[own.mask.private.reveal(), own.share.private.reveal()] if own and waiting else [],
             keys=SavedKeyList(keys.root, keys.attending, list(keys.entries.values())) if keys else None,
-            dealt=[dealer.seed.reveal(), dealer.mask.private.reveal()] if dealer and alive else [],
+            dealt=[secret.reveal() for secret in (dealer.seed, dealer.mask.private, *dealer.noise)]
+            if dealer and alive
+            else [],
             incoming=[SavedIncoming(source, key) for source, key in dealer.incoming.items()] if dealer else [],
             held=[SavedHolding(owner, shares.save()) for owner, shares in holder.held.items()] if holder else None,
             signed=sorted(self.signed) if self.signed is not None else None,
@@ -127,12 +129,13 @@ class Kept(Redacted):
             entries = {entry.party: entry for entry in saved.keys.entries}
             kept.keys = KeyList(fitted, bind(fitted, saved.keys.root), saved.keys.root, entries, saved.keys.attending)
         if saved.dealt:
-            seed, private = saved.dealt
+            seed, private, *noise = saved.dealt
             incoming = {item.source: item.key for item in saved.incoming}
-            kept.dealer = Dealer(Secret(seed), KeyPair.from_private(private), incoming)
+            kept.dealer = Dealer(Secret(seed), KeyPair.from_private(private), incoming, list(map(Secret, noise)))
         if saved.held is not None:
+            labels = labels_of(context.noise_labels)
             kept.holder = Holder(
-                {item.owner: HeldShares(dict(zip(LABELS, item.shares, strict=False))) for item in saved.held}
+                {item.owner: HeldShares(dict(zip(labels, item.shares, strict=False))) for item in saved.held}
             )
         kept.signed = frozenset(saved.signed) if saved.signed is not None else None
         return kept

@@ -23,7 +23,7 @@ from securefl.errors import (
     RemoteProtocolError,
     RoundAbortedError,
 )
-from securefl.secagg.dealing import HeldShares, open_shares
+from securefl.secagg.dealing import HeldShares, labels_of, open_shares
 from securefl.secagg.derive import pair_key, pair_sign, self_key
 from securefl.secagg.key_list import KeyList
 from securefl.secagg.share_keys import Dealer
@@ -75,9 +75,11 @@ def accept_ciphertexts(
             remedy="start a new round when more parties are there",
         )
     held: dict[int, HeldShares] = {}
+    labels = labels_of(context.noise_labels)
     for item in message.sealed:
         try:
-            held[item.party] = open_shares(keys.ctx, item.party, party, dealer.incoming[item.party], item)
+            key = dealer.incoming[item.party]
+            held[item.party] = open_shares(keys.ctx, item.party, party, key, item, labels=labels)
         except CryptoError as error:
             raise RoundAbortedError(
                 f"the shares that {names[item.party]} dealt to this party are bad: {error.message}",

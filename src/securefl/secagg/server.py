@@ -28,7 +28,7 @@ from securefl.secagg.advertise import check_entry, entry_of
 from securefl.secagg.collected import Collected, SavedCollected
 from securefl.secagg.consistency import survivors_data
 from securefl.secagg.context import bind, pre_context
-from securefl.secagg.dealing import Dealt
+from securefl.secagg.dealing import Dealt, labels_of
 from securefl.secagg.graph import draw
 from securefl.secagg.incoming import check_party_header
 from securefl.secagg.kept import SecretMessage
@@ -68,11 +68,14 @@ class RingSum:
         total: sum of the survivors' vectors mod 2^b.
         survivors: indices of the parties in it (U3).
         dropped: for every other party the step that it did not complete; also for survivors who left after their vector counted.
+        seeds: of each survivor the seeds that were opened, by number: their noise is still in the sum, and comes off. Empty where none
+            were dealt, or as many parties are missing as there may be.
     """
 
     total: Words
     survivors: frozenset[int]
     dropped: dict[int, Step]
+    seeds: Mapping[int, Mapping[int, bytes]] = dataclasses.field(default_factory=dict, repr=False)
 
 
 class SavedServerRound(SecretMessage, frozen=True):
@@ -229,7 +232,7 @@ class ServerRound:
                 phase=self.state.value,
                 remedy="deliver messages until the server is done",
             )
-        return RingSum(self._got.total, self._got.survivors, dict(self._got.dropped))
+        return RingSum(self._got.total, self._got.survivors, dict(self._got.dropped), dict(self._got.seeds))
 
     # What each message must satisfy. A handler says whether its party has now answered the phase in full.
 
@@ -251,7 +254,8 @@ class ServerRound:
 
     def _on_shares(self, party: int, name: str, body: bytes) -> bool:
         message = self._decode(Shares, Kind.SHARES, body, name)
-        check_shares(message, party=party, name=name, neighbours=self._got.graph.of(party))
+        neighbours, noise = self._got.graph.of(party), self.context.noise_labels
+        check_shares(message, party=party, name=name, neighbours=neighbours, noise_labels=noise)
         self._got.messages[party] = message
         return True
 
@@ -295,6 +299,7 @@ class ServerRound:
                 remedy="go on without its shares",
             )
         self._got.answers[party] = check_answer(
+            self.context,
             self._ctx,
             party,
             message,
@@ -326,7 +331,8 @@ class ServerRound:
     def _close_share_keys(self, answered: frozenset[int], step: Step) -> Outgoing:
         self._need(answered, self.context.quorum, step)
         self._fix(step, sorted(answered))
-        self._got.dealt = {party: Dealt.of(self._got.messages[party]) for party in answered}
+        labels = labels_of(self.context.noise_labels)
+        self._got.dealt = {party: Dealt.of(self._got.messages[party], labels) for party in answered}
         inbox: dict[int, list[SealedShares]] = {party: [] for party in answered}
         for source in sorted(answered):
             for item in self._got.messages[source].sealed:
@@ -338,6 +344,7 @@ class ServerRound:
     def _close_masked_input(self, answered: frozenset[int], step: Step) -> Outgoing:
         self._got.arriving.clear()
         self._need(answered, self.context.quorum, step)
+        self._need(answered, self.context.noise_floor, step)
         self._got.survivors = answered
         self._fix(step, sorted(answered))
         if self._release is not None:
@@ -356,7 +363,7 @@ class ServerRound:
 
     def _close_unmask(self, answered: frozenset[int], step: Step) -> Outgoing:
         self._need(answered, self.context.threshold + 1, step)
-        remove_masks(
+        seeds = remove_masks(
             self.context,
             self._ctx,
             self._got.total,
@@ -368,7 +375,7 @@ class ServerRound:
         )
         total, survivors = self._got.total, self._got.survivors
         self._got.forget()
-        self._got.total, self._got.survivors = total, survivors
+        self._got.total, self._got.survivors, self._got.seeds = total, survivors, seeds
         return []
 
     def _fix(self, step: Step, parties: Iterable[int]) -> None:
@@ -425,5 +432,6 @@ class ServerRound:
         )
 
     def _decode(self, struct: type[MessageT], kind: Kind, body: bytes, name: str) -> MessageT:
-        limit = body_limit(kind, self.context.parties, self.context.degree(self.context.parties))
+        degree = self.context.degree(self.context.parties)
+        limit = body_limit(kind, self.context.parties, degree, self.context.noise_labels)
         return codec.decode(struct, body, limit=limit, phase=STEP_OF[kind], suspect=name)

@@ -1,5 +1,7 @@
 """R4, Unmasking: for every survivor a share of its self mask, for everyone who left after dealing a share of its mask key. Never both.
 
+Where each party dealt J seeds of noise and D parties are missing from the sum, a survivor's seeds j > D are opened with its self mask:
+their noise was for more dropouts than there were. Nobody else's seeds are opened.
 A party answers once and forgets. The server rebuilds each secret from exactly t shares, checks it against its dealer's commitment,
 and takes the masks off the sum.
 """
@@ -14,7 +16,7 @@ from securefl.crypto.prg import apply_masks
 from securefl.crypto.signing import verify
 from securefl.errors import CryptoError, RemoteProtocolError, RoundAbortedError
 from securefl.secagg.consistency import accept_survivors, survivors_data
-from securefl.secagg.dealing import Dealt, Label, Rebuilder, share_digests
+from securefl.secagg.dealing import Dealt, Label, Rebuilder, noise_label, share_digests
 from securefl.secagg.derive import self_key
 from securefl.secagg.key_list import KeyList
 from securefl.secagg.masked_input import Holder, pairwise_masks
@@ -83,16 +85,28 @@ def owed_label(owner: int, survivors: frozenset[int]) -> Label:
     return Label.SELF_MASK if owner in survivors else Label.MASK_KEY
 
 
-def answer(holder: Holder, survivors: frozenset[int], *, next_keys: bytes = b"") -> UnmaskShares:
-    """One share of each neighbour, after which this party holds none; `next_keys` ride along."""
-    shares = []
+def excess(context: RoundContext, survivors: frozenset[int]) -> range:
+    """The numbers of the seeds that are opened of each survivor: D + 1 to J, where D parties are missing from the sum."""
+    return range(context.parties - len(survivors) + 1, context.noise_labels + 1)
+
+
+def owed_noise(owner: int, survivors: frozenset[int], numbers: range) -> tuple[str, ...]:
+    """The labels of the seeds that are opened of `owner` beside its secret: none where its vector is not in the sum."""
+    return tuple(map(noise_label, numbers)) if owner in survivors else ()
+
+
+def answer(context: RoundContext, holder: Holder, survivors: frozenset[int], *, next_keys: bytes = b"") -> UnmaskShares:
+    """One share of each neighbour, and those of excess noise, after which this party holds none; `next_keys` ride along."""
+    shares, numbers = [], excess(context, survivors)
     for owner in sorted(holder.neighbours):
-        label = owed_label(owner, survivors)
-        shares.append(OwnedShare(owner, label.value, holder.held[owner].release(label)))
+        label, noise = owed_label(owner, survivors), owed_noise(owner, survivors, numbers)
+        released = holder.held[owner].release(label, noise)
+        shares += [OwnedShare(owner, str(name), share) for name, share in zip((label, *noise), released, strict=True)]
     return UnmaskShares(shares, next_keys)
 
 
 def check_answer(
+    context: RoundContext,
     ctx: bytes,
     party: int,
     message: UnmaskShares,
@@ -102,21 +116,26 @@ def check_answer(
     dealt: Mapping[int, Dealt],
     name: str,
 ) -> dict[int, bytes]:
-    """Check a party's shares against the digests that it accepted at R2, as the server does; returns shares by owner.
+    """Check a party's shares against the digests that it accepted at R2, as the server does; returns them by owner, joined.
 
     Raises:
-        RemoteProtocolError: shares of others than A_u, of the wrong secret, or that differ from their digests. The whole answer is
+        RemoteProtocolError: shares of others than A_u, of the wrong secrets, or that differ from their digests. The whole answer is
             refused: a share-holder that lies once is not used at all.
     """
-    owners = [item.owner for item in message.shares]
-    if owners != sorted(neighbours):
+    numbers = excess(context, survivors)
+    due = [
+        (owner, label)
+        for owner in sorted(neighbours)
+        for label in (owed_label(owner, survivors), *owed_noise(owner, survivors, numbers))
+    ]
+    owners, owed = [owner for owner, _ in due], [label for _, label in due]
+    if [item.owner for item in message.shares] != owners:
         raise RemoteProtocolError(
-            f"{name} answered for {len(owners)} parties, owed are its {len(neighbours)} neighbours, each once",
+            f"{name} gave {len(message.shares)} shares, owed are its {len(neighbours)} neighbours', {len(due)} in their order",
             phase=Step.UNMASK,
             suspects=(name,),
             remedy="go on without its shares",
         )
-    owed = [owed_label(owner, survivors) for owner in owners]
     expected = [dealt[owner].digest_for(party, label) for owner, label in zip(owners, owed, strict=True)]
     labels = [item.label for item in message.shares]
     if labels != owed or not equal(
@@ -129,7 +148,10 @@ def check_answer(
             suspects=(name,),
             remedy="go on without its shares",
         )
-    return {item.owner: item.share for item in message.shares}
+    shares = dict.fromkeys(owners, b"")
+    for item in message.shares:
+        shares[item.owner] += item.share
+    return shares
 
 
 def remove_masks(
@@ -142,8 +164,8 @@ def remove_masks(
     dealt: Mapping[int, Dealt],
     answers: Mapping[int, Mapping[int, bytes]],
     names: Sequence[str],
-) -> None:
-    """Turn the sum of y_u into the sum of x_u, in place.
+) -> dict[int, dict[int, bytes]]:
+    """Turn the sum of y_u into the sum of x_u, in place; returns each survivor's seeds of excess noise by number.
 
     Args:
         context: the round.
@@ -152,7 +174,7 @@ def remove_masks(
         reported: A_u of each party in U3.
         entries: the advertised keys.
         dealt: commitments of each party that dealt.
-        answers: checked shares, by holder and owner.
+        answers: checked shares, by holder and owner, as `check_answer` returns them.
         names: party names by index, for errors.
 
     Raises:
@@ -161,9 +183,9 @@ def remove_masks(
     survivors = frozenset(reported)
     rebuilder = Rebuilder(ctx, answers, context.threshold)
 
-    def rebuild(owner: int, label: Label) -> bytes:
+    def rebuild(owner: int, label: str, place: int = 0) -> bytes:
         try:
-            return rebuilder.rebuild(owner, label, dealt[owner].commitments[label])
+            return rebuilder.rebuild(owner, label, dealt[owner].commitments[label], place=place)
         except CryptoError as error:
             raise _bad_dealer(names[owner], error.message) from error
 
@@ -186,7 +208,14 @@ def remove_masks(
             yield from pairwise_masks(ctx, party, mask, peers, names=names, phase=Step.UNMASK)
 
     # Derived first, all of them: that holds the interpreter's lock, for which threads that mask would wait.
-    apply_masks(total, list(masks()), bits=context.ring_bits)
+    derived, numbers = list(masks()), excess(context, survivors)
+    seeds = {
+        party: {number: rebuild(party, noise_label(number), place) for place, number in enumerate(numbers, 1)}
+        for party in sorted(survivors)
+        if numbers
+    }
+    apply_masks(total, derived, bits=context.ring_bits)
+    return seeds
 
 
 def _bad_dealer(name: str, reason: str) -> RoundAbortedError:

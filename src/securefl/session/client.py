@@ -384,6 +384,7 @@ class SecAggClient(Redacted):
             submission.update,
             plan.rotation_seed(context.session, context.round),
             weight=submission.weight,
+            noise_seeds=[seed.reveal() for seed in current.noise_seeds()],
             random=self._random,
         )
         self.saturated = int(encoded.clipped)

@@ -40,8 +40,9 @@ class RoundResult:
 
     Args:
         plan: the plan.
-        mean: weighted mean of the survivors' updates (under privacy the noisy sum over the plan's fixed denominator), rounded to the template's dtypes; `sum / weight_sum` is within the encoding's
-            `error_bound` of the exact mean, and this rounding comes on top.
+        mean: weighted mean of the survivors' updates, rounded to the template's dtypes; `sum / weight_sum` is within the encoding's
+            `error_bound` of the exact mean, and this rounding comes on top. Under privacy the noisy sum over the plan's fixed
+            denominator.
         sum: weighted sum of the survivors' updates; float64 for float leaves, int64 for integer ones.
         integers: the same sum on the encoding's grid, with weight and metrics behind the values, as int64.
         weight_sum: sum of the survivors' weights; under privacy their number, which is what the server sees.

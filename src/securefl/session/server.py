@@ -9,7 +9,7 @@ from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.seeded import SeededRandom
 from securefl.dp.ledger import Charge, PrivacyLedger
 from securefl.errors import ConfigError, LocalProtocolError, RemoteProtocolError, RoundAbortedError, SecureFLError
-from securefl.pipeline import decode_private, decode_sum, integer_sum, noisy_sum
+from securefl.pipeline import decode_private, decode_sum, integer_sum, noisy_sum, without_excess
 from securefl.plan import Plan, Roster
 from securefl.plan.plan import NO_MODEL
 from securefl.records.used_file import UsedFile
@@ -121,9 +121,10 @@ class SecAggServer:
             self._round.abort()
         if self._result is not None and self._result.next_plan is not None:
             self.plan = self._result.next_plan
-        self._require_budget()
+        self.check_budget()
         self._result = None
-        self._noise_seed = self._random.token(32)
+        by_server = self.plan.release is not None and self.plan.release.noise_by_server
+        self._noise_seed = self._random.token(32) if by_server else b""
         self._number += 1
         self._model_digest = self.plan.model_digest(model)
         prefetched = self._round.prefetched if self._round is not None else {}
@@ -162,10 +163,26 @@ class SecAggServer:
             for party in sorted(parties)
         ]
 
-    def _require_budget(self) -> None:
-        """Raise where the next round would overspend anybody's budget: nobody is invited to it."""
+    def check_budget(self) -> None:
+        """Raise where the next round would overspend anybody's budget: nobody is invited to it.
+
+        Raises:
+            PrivacyBudgetError: it would; names the party.
+        """
         if (ledger := require_ledger(self.plan, self._ledger, "the server")) is not None:
             ledger.check(*self._charges(range(len(self._roster)), bytes(32)))
+
+    def charge_ahead(self) -> None:
+        """Enter what the vectors that are due now will cost, all at once: for an engine whose parties share the server's ledger.
+
+        Each of them finds its entry there, which saves it a sync of its own.
+
+        Raises:
+            PrivacyBudgetError, ConfigError: as `PrivacyLedger.charge_all`.
+        """
+        current = self._open_round()
+        if self.step is Step.MASKED_INPUT and (ledger := require_ledger(self.plan, self._ledger, "the server")):
+            ledger.charge_all(self._charges(current.waiting_for, current.binding))
 
     def _charge(self, survivors: frozenset[int], ctx: bytes) -> None:
         """Enter what the sum costs each party in it, before any of them is asked to open it."""
@@ -209,7 +226,7 @@ class SecAggServer:
             LocalProtocolError: no round is open.
         """
         current = self._open_round()
-        envelope = parse(data, parties=len(self._roster))
+        envelope = parse(data, parties=len(self._roster), noise_labels=current.context.noise_labels)
         if party is not None and (envelope.sender >= len(self._roster) or self._roster.names[envelope.sender] != party):
             raise RemoteProtocolError(
                 f"{party} sent a message in the name of party {envelope.sender}",
@@ -260,7 +277,9 @@ class SecAggServer:
             integers = integer_sum(plan, ring_sum.total, count)
             decoded = decode_sum(plan, integers, count)
         else:
-            integers = noisy_sum(plan, ring_sum.total, SeededRandom(self._noise_seed))
+            words = without_excess(plan, ring_sum.total, ring_sum.seeds.values())
+            random = SeededRandom(self._noise_seed) if plan.release.noise_by_server else self._random
+            integers = noisy_sum(plan, words, random)
             seed = plan.rotation_seed(self.session, self._number)
             decoded, bits = decode_private(plan, integers, seed, count)
             next_plan = None if bits is None else plan.with_next_clip(bits, count)

@@ -49,28 +49,35 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 @functools.lru_cache(maxsize=256)
-def body_limit(kind: Kind, parties: int) -> int:
-    """The greatest length of a body of this kind in a round of n parties, in bytes."""
-    per_party = {
+def body_limit(kind: Kind, parties: int, neighbours: int | None = None, noise_labels: int = 0) -> int:
+    """The greatest length of a body of this kind in a round of n parties, in bytes.
+
+    Args:
+        kind: what it is.
+        parties: n.
+        neighbours: k, with how many others a party shares masks, where that is known; without it with all.
+        noise_labels: J, the seeds of noise of which shares may be opened with each secret.
+    """
+    per_neighbour = {
         Kind.ROSTER: 720,
         Kind.SHARES: 7000,
         Kind.CIPHERTEXTS: 7000,
-        Kind.SURVIVORS: 1,
-        Kind.UNMASK: 80,
-        Kind.UNMASK_SHARES: 64,
+        Kind.UNMASK_SHARES: 64 + 64 * noise_labels,
     }
+    per_party = {Kind.SURVIVORS: 1, Kind.UNMASK: 80}
     if kind is Kind.INVITE:
         return (1 << 20) + 64
     if kind is Kind.MASKED_INPUT:
         return 8 * CHUNK_VALUES + MAX_PARTIES // 8 + 64
     fixed = {Kind.SHARES: 32 * MAX_LABELS, Kind.UNMASK_SHARES: MAX_ADVERTISE}
-    return 256 + per_party.get(kind, 0) * parties + fixed.get(kind, 0)
+    near = parties if neighbours is None else min(neighbours + 1, parties)
+    return 256 + per_neighbour.get(kind, 0) * near + per_party.get(kind, 0) * parties + fixed.get(kind, 0)
 
 
 @functools.lru_cache(maxsize=64)
-def message_limit(parties: int) -> int:
-    """The greatest length of any envelope in a round of n parties, in bytes: what a transport may refuse beyond."""
-    return max(body_limit(kind, parties) for kind in Kind) + OVERHEAD
+def message_limit(parties: int, neighbours: int | None = None) -> int:
+    """The greatest length of any envelope in a round of n parties, in bytes: what a transport may refuse beyond; see `body_limit`."""
+    return max(body_limit(kind, parties, neighbours) for kind in Kind) + OVERHEAD
 
 
 def seal(
@@ -102,16 +109,23 @@ def seal(
     return sealed if len(sealed) < _LONG else bytes(memoryview(sealed))
 
 
-def parse(data: bytes, *, parties: int) -> Envelope:
+def parse(data: bytes, *, parties: int, neighbours: int | None = None, noise_labels: int = 0) -> Envelope:
     """The envelope in `data`, its seal not yet checked.
+
+    Args:
+        data: the message.
+        parties: n.
+        neighbours: k, where it is known: a party before its invitation knows no plan.
+        noise_labels: J, where the reader takes answers that open seeds of noise.
 
     Raises:
         MalformedMessageError: not an envelope, or longer than a message of its kind may be.
     """
-    envelope = codec.decode(Envelope, data, limit=message_limit(parties))
-    if len(envelope.body) > body_limit(envelope.kind, parties):
+    envelope = codec.decode(Envelope, data, limit=message_limit(parties, neighbours))
+    limit = body_limit(envelope.kind, parties, neighbours, noise_labels)
+    if len(envelope.body) > limit:
         raise MalformedMessageError(
-            f"a body of {len(envelope.body)} bytes, at most {body_limit(envelope.kind, parties)} are allowed",
+            f"a body of {len(envelope.body)} bytes, at most {limit} are allowed",
             phase=envelope.kind.name.lower(),
         )
     return envelope

@@ -176,8 +176,9 @@ class OwnedShare(Message, frozen=True):
 class UnmaskShares(Message, frozen=True):
     """C->S: for each neighbour one share: of its self mask if it survived, of its mask key if it did not.
 
+    Where seeds of noise were dealt, those that are opened of a survivor follow its self mask, in the order of their numbers.
     With prefetch, `next_keys` is the whole Advertise message of the round that follows; otherwise it is empty.
     """
 
-    shares: Annotated[list[OwnedShare], msgspec.Meta(max_length=MAX_PARTIES)]
+    shares: Annotated[list[OwnedShare], msgspec.Meta(max_length=MAX_PARTIES * MAX_LABELS)]
     next_keys: Annotated[bytes, msgspec.Meta(max_length=MAX_ADVERTISE)]

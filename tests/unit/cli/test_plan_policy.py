@@ -39,7 +39,7 @@ def test_a_refusal_names_floor_and_line(refused, small, tmp_path):
 
 def test_a_refusal_is_told_as_json_too(securefl, small, tmp_path):
     policy = tmp_path / "policy.toml"
-    policy.write_text("max_epsilon = 1.0\n")
+    policy.write_text("max_epsilon = 1.0\ndelta = 1e-5\n")
     outcome = securefl("policy", "check", policy, small, "--json", "-")
     assert outcome.code == 1
     assert json.loads(outcome.out) == {

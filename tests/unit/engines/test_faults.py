@@ -184,3 +184,37 @@ def test_a_drop_at_consistency_happens_one_step_later_where_there_is_no_such_ste
     result = sfl.aggregate(updates, plan, drop={"p1": "consistency"})
     assert result.dropped == {"p1": "unmask"}
     assert "p1" in result.survivors
+
+
+def prefetching(server):
+    """A session whose next round has everybody's keys already."""
+    protocol = sfl.SecAgg(server=server, threshold=5 if server == "active" else 4, max_colluders=1, prefetch=True)
+    session = sfl.MemorySession(sfl.Plan.for_updates(UPDATES, protocol=protocol), NAMES)
+    assert session.round(UPDATES).survivors == NAMES
+    return session
+
+
+@SERVERS
+@STEPS
+def test_a_drop_loses_its_party_in_a_round_whose_keys_were_sent_ahead(server, step):
+    session = prefetching(server)
+    result = session.round(UPDATES, drop={"c": step})
+    assert result.bytes_by_step[Step.ADVERTISE] == (0, 0), "nobody was invited"
+    expect_lost(result, "c", Step.SHARE_KEYS if step is Step.ADVERTISE else step, server)
+    check_exact(result)
+    assert result.refusals == ()
+    # Its keys have served nobody; it is invited like a newcomer.
+    after = session.round(UPDATES)
+    assert (after.survivors, after.dropped, after.refusals) == (NAMES, {}, ())
+    assert after.bytes_by_step[Step.ADVERTISE] != (0, 0)
+    check_exact(after)
+
+
+@SERVERS
+def test_a_drop_loses_its_party_where_its_keys_were_sent_ahead_and_another_is_invited(server):
+    session = prefetching(server)
+    session.round(UPDATES, drop={"a": "unmask"})
+    result = session.round(UPDATES, drop={"c": "advertise"})
+    assert result.dropped == {"c": Step.SHARE_KEYS}
+    assert set(result.survivors) == set(NAMES) - {"c"}
+    check_exact(result)

@@ -162,9 +162,9 @@ def test_parties_that_cannot_take_part_are_named(model, clients, change, complai
 def test_a_plan_that_does_not_fit_the_parties_is_refused_before_training(model, clients, blobs):
     clients["party-4"] = blobs
     with pytest.raises(ConfigError, match=r"party 'party-4': got weight 90.*at most 64.*Plan\(max_weight=90\)"):
-        fl.Federation(model, clients, plan=SimpleNamespace(parties=10, max_weight=64))
+        fl.Federation(model, clients, plan=SimpleNamespace(parties=10, max_weight=64, private=False))
     with pytest.raises(ConfigError, match=r"got parties=9, needs 10"):
-        fl.Federation(model, clients, plan=SimpleNamespace(parties=9, max_weight=100))
+        fl.Federation(model, clients, plan=SimpleNamespace(parties=9, max_weight=100, private=False))
 
 
 def test_other_misuse_is_refused(model, clients, blobs):

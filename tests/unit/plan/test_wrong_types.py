@@ -20,7 +20,7 @@ TEMPLATE = {"x": ((2,), "float32")}
         {"metrics": ["loss"]},
         {"metrics": {"loss": (0, 1), 5: (0, 1)}},
         {"protocol": "secagg"},
-        {"encoding": None},
+        {"encoding": 16},
         {"parties": "five"},
         {"parties": 4.0},
         {"ring_bits": "24"},

@@ -49,7 +49,7 @@ FLOORS = {
         f"the roster is signed by {SIGNED.owner_fingerprint}, this party accepts 0000 0000",
     ),
     "min_noise_multiplier": ("min_noise_multiplier = 0.5", None, "adds no noise"),
-    "max_epsilon": ("max_epsilon = 8", None, "adds no noise"),
+    "max_epsilon": ("max_epsilon = 8\ndelta = 1e-5", None, "adds no noise"),
 }
 TODAY = dt.date(2030, 1, 31)
 
@@ -59,7 +59,7 @@ def decide(policy, plan=ACTIVE, roster=SIGNED):
 
 
 def test_every_floor_is_tried():
-    assert FLOORS.keys() | {"server"} == {
+    assert FLOORS.keys() | {"server", "delta"} == {  # delta is what `max_epsilon` is meant at
         field.name for field in dataclasses.fields(ClientPolicy) if field.name not in {"simulated", "source"}
     }
 
@@ -71,8 +71,8 @@ def test_each_floor_refuses_and_shows_the_line_that_sets_it(floor):
     with pytest.raises(PolicyRefusedError) as caught:
         decide(policy)
     assert caught.value.floor == floor
-    assert caught.value.line == f"line 3: {line}"
-    assert f"line 3: {line}" in str(caught.value)
+    assert caught.value.line == f"line 3: {line.splitlines()[0]}"
+    assert f"line 3: {line.splitlines()[0]}" in str(caught.value)
     assert reason in caught.value.message
 
 
@@ -165,6 +165,9 @@ BAD = {
     "no noise": ("min_noise_multiplier = 0", "a number above 0"),
     "noise without a value": ("min_noise_multiplier = nan", "a number above 0"),
     "no epsilon": ("max_epsilon = -1.0", "a number above 0"),
+    "epsilon without delta": ("max_epsilon = 1.0", "set delta"),
+    "delta of one": ("delta = 1.0", "between 0 and 1"),
+    "delta of nothing": ("delta = nan", "between 0 and 1"),
     "an unknown server": ('server = "honest"', '"active" or "semi-honest"'),
     "an unknown graph": ('graphs = ["star"]', '"complete" or "k-regular"'),
     "a graph that is no list": ('graphs = "complete"', "a list"),
@@ -217,7 +220,8 @@ def test_a_policy_is_loaded_from_a_file_and_names_it(tmp_path):
         {"roster_fingerprint": "00"},
         {"roster_owner": "00"},
         {"min_noise_multiplier": 1.0},
-        {"max_epsilon": 1.0},
+        {"max_epsilon": 1.0, "delta": 1e-5},
+        {"delta": 1e-5},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -26,7 +26,9 @@ IDENTITIES = [SigningKey.from_bytes(bytes([7, i]) + bytes(30)) for i in range(40
 OVER = (ServerState.DONE, ServerState.ABORTED)
 
 
-def context_of(chosen: Parameters, *, bits: int = 32, length: int = 3, round_number: int = 1) -> RoundContext:
+def context_of(
+    chosen: Parameters, *, bits: int = 32, length: int = 3, round_number: int = 1, noise_labels: int = 0
+) -> RoundContext:
     return RoundContext(
         session=b"a session's name",
         round=round_number,
@@ -42,6 +44,7 @@ def context_of(chosen: Parameters, *, bits: int = 32, length: int = 3, round_num
         length=length,
         graph=chosen.graph,
         neighbours=chosen.neighbours if chosen.graph is Graph.K_REGULAR else 0,
+        noise_labels=noise_labels,
     )
 
 
@@ -71,8 +74,8 @@ def client_of(context: RoundContext, party: int, **options) -> ClientRound:
     return ClientRound(own, party, names=names, identity=IDENTITIES[party], verify_keys=keys, **options)
 
 
-def opened(data: bytes, parties: int) -> Envelope:
-    return parse(data, parties=parties)
+def opened(data: bytes, parties: int, noise_labels: int = 0) -> Envelope:
+    return parse(data, parties=parties, noise_labels=noise_labels)
 
 
 def random_vectors(context: RoundContext, seed: int) -> list[np.ndarray]:
@@ -97,11 +100,19 @@ class Round:
     """
 
     def __init__(
-        self, chosen: Parameters, *, bits: int = 32, length: int = 3, seed: int = 0, forgiving: bool = False, **options
+        self,
+        chosen: Parameters,
+        *,
+        bits: int = 32,
+        length: int = 3,
+        seed: int = 0,
+        noise_labels: int = 0,
+        forgiving: bool = False,
+        **options,
     ) -> None:
         self.forgiving = forgiving
         self.refusals: dict[int, ProtocolError] = {}
-        self.context = context_of(chosen, bits=bits, length=length)
+        self.context = context_of(chosen, bits=bits, length=length, noise_labels=noise_labels)
         self.server = server_of(self.context)
         self.clients = [client_of(self.context, party, **options) for party in range(chosen.parties)]
         self.vectors = random_vectors(self.context, seed)
@@ -110,7 +121,7 @@ class Round:
         self.server.start()
 
     def open(self, data: bytes) -> Envelope:
-        return opened(data, self.context.parties)
+        return opened(data, self.context.parties, self.context.noise_labels)
 
     def ask(self) -> None:
         """Let every party answer what lies in `down` (or begin)."""

@@ -123,6 +123,31 @@ def test_a_part_that_is_not_the_plan_s_or_not_under_the_root_is_refused(lie):
     assert caught.value.remedy
 
 
+def reordered(published, message, order):
+    """The message of a server whose list is in this order of parties, with right paths."""
+    tree = key_tree([published.entries[party] for party in order])
+    places = [order.index(entry.party) for entry in message.entries]
+    proofs = [KeyProof(place, b"".join(tree.path(place))) for place in places]
+    return msgspec.structs.replace(message, root=sized_root(tree.root, len(order)), proofs=proofs)
+
+
+def test_places_that_are_not_in_the_order_of_the_roster_are_refused_by_whoever_can_see_it():
+    """Whose neighbours look as in an honest list cannot tell; every exchange is seen by somebody."""
+    published = Published(RING)
+    for at in range(N - 1):
+        order = [*range(at), at + 1, at, *range(at + 2, N)]
+        for party in published.present:
+            message = published.part(party)
+            lie = reordered(published, message, order)
+            if {at, at + 1}.isdisjoint(entry.party for entry in message.entries):
+                assert published.accept(party, lie).root == lie.root
+                continue
+            with pytest.raises(RemoteProtocolError, match="not in the order of the roster") as caught:
+                published.accept(party, lie)
+            assert caught.value.suspects == ("server",)
+            assert caught.value.remedy
+
+
 @pytest.mark.parametrize("off", [-1, 1])
 def test_attending_off_by_one_does_not_pass_at_every_party(off):
     """The path of a place has another shape in a tree of another size for some places: the last parties notice, all get one ctx or none."""

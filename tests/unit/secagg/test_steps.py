@@ -233,7 +233,7 @@ def test_every_field_of_the_context_enters_ctx():
     first = [pre_context(dataclasses.replace(context, **{name: value})) for name, value in changes.items()]
     assert len({pre_context(context), *first}) == 4, "plan and model are not known when keys are advertised"
     carried = {"parties", "threshold", "max_colluders", "min_survivors", "server", "ring_bits", "length", "graph"}
-    carried |= {"neighbours", "prefetch"}
+    carried |= {"neighbours", "prefetch", "noise_labels"}
     assert {field.name for field in dataclasses.fields(context)} == changes.keys() | carried, "plan_digest holds these"
     assert context.graph is Graph.COMPLETE
 

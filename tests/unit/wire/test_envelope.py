@@ -156,6 +156,22 @@ def test_a_body_beyond_the_limit_of_its_kind_is_refused(kind, parties):
         parse(bytes(message_limit(parties) + 1), parties=parties)
 
 
+def test_where_neighbours_are_known_a_body_holds_no_more_than_theirs():
+    near = {Kind.ROSTER, Kind.SHARES, Kind.CIPHERTEXTS, Kind.UNMASK_SHARES}
+    for kind in Kind:
+        known, unknown = body_limit(kind, 1000, 34), body_limit(kind, 1000)
+        assert (known < unknown) is (kind in near)
+        assert known == (body_limit(kind, 35) if kind in near else unknown)
+        assert body_limit(kind, 200, 199) == body_limit(kind, 200)
+    assert message_limit(1000, 34) < message_limit(1000)
+    long = codec.encode(
+        Envelope(1, Kind.SHARES, SESSION, 1, 0, bytes(body_limit(Kind.SHARES, 1000, 34) + 1), bytes(64))
+    )
+    assert parse(long, parties=1000)
+    with pytest.raises(MalformedMessageError, match="at most"):
+        parse(long, parties=1000, neighbours=34)
+
+
 @pytest.mark.parametrize("parties", [3, 200, 1000])
 def test_the_largest_honest_message_of_each_kind_fits_its_limit(parties):
     everybody = bytes((parties + 7) // 8)

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import ClassVar, Final
 
+import numpy as np
+
 from securefl.crypto.random import OS, RandomSource
+from securefl.crypto.seeded import SeededRandom
 from securefl.dp.accounting.events import (
     CompensatedSkellam,
     DiscreteGaussianCentral,
     DiscreteGaussianLocal,
     DistributedGaussian,
-    DistributedSkellam as SkellamEvent,
     Event,
     check_count,
+)
+from securefl.dp.accounting.events import (
+    DistributedSkellam as SkellamEvent,
 )
 from securefl.dp.accounting.floats import positive
 from securefl.dp.accounting.relations import Relation, Unit
@@ -29,6 +35,9 @@ from securefl.dp.mechanisms.quantile import QuantileClip
 from securefl.dp.samplers import discrete_gaussian, skellam
 from securefl.dp.samplers.blocks import Integers
 from securefl.errors import UnsafePlanError
+
+MOST_DROPOUTS: Final = 62
+"""Seeds that a party can deal beside its other secrets."""
 
 LEAST_SIGMA: Final = 0.75
 """Below this the sum of discrete Gaussians is too far from one for its bound to be worth anything."""
@@ -135,6 +144,15 @@ class Mechanism:
         """A party's share of the noise; None where parties add none."""
         raise NotImplementedError
 
+    @property
+    def seeds(self) -> int:
+        """J, the seeds from which each party draws noise that may be taken off the sum again."""
+        return 0
+
+    def draw_excess(self, variance: Fraction, floor: Floor, count: int, seeds: Mapping[int, bytes]) -> Integers | None:
+        """The noise of these seeds of one party, by their numbers 1..J; None where there is none."""
+        return None
+
     def draw_server(self, variance: Fraction, count: int, random: RandomSource = OS) -> Integers | None:
         """The server's noise; None where it adds none."""
         return None
@@ -145,7 +163,7 @@ class Mechanism:
         return self.min_sigma
 
 
-def _check_sigma(mechanism: Mechanism, least: float, variance: Fraction) -> None:
+def _check_sigma(least: float, variance: Fraction) -> None:
     if variance < Fraction(least) ** 2:
         raise UnsafePlanError(
             "the grid is so coarse that a party's noise is below the least: sigma in grid points",
@@ -187,7 +205,7 @@ class DistributedDiscreteGaussian(Mechanism):
 
     def check(self, variance: Fraction, floor: Floor) -> None:
         """Raise where sigma is below the least."""
-        _check_sigma(self, self.min_sigma, variance)
+        _check_sigma(self.min_sigma, variance)
 
     def event(self, bound: RoundingBound, variance: float, floor: Floor) -> Event:
         """Return the event of theorem 1."""
@@ -224,6 +242,13 @@ class DistributedSkellam(Mechanism):
     def __post_init__(self) -> None:
         Mechanism.__post_init__(self)
         check_count("max_dropouts", self.max_dropouts, 0)
+        if self.max_dropouts > MOST_DROPOUTS:
+            raise UnsafePlanError(
+                "more components of noise than a party can deal seeds of: max_dropouts",
+                value=self.max_dropouts,
+                bound=f"<= {MOST_DROPOUTS}",
+                remedy="split the parties into cohorts, or leave max_dropouts out and size the noise for the floor",
+            )
 
     @property
     def compensated(self) -> bool:
@@ -279,6 +304,21 @@ class DistributedSkellam(Mechanism):
     def draw_party(self, variance: Fraction, floor: Floor, count: int, random: RandomSource = OS) -> Integers:
         """Draw Skellam noise; under XNoise its first component, which stays in the sum."""
         return skellam(self.components(variance, floor)[0] if self.compensated else variance, count, random)
+
+    @property
+    def seeds(self) -> int:
+        """Return J."""
+        return self.max_dropouts
+
+    def draw_excess(self, variance: Fraction, floor: Floor, count: int, seeds: Mapping[int, bytes]) -> Integers | None:
+        """Draw the components of these numbers, each from its own seed: the same for whoever has the seeds."""
+        if not seeds:
+            return None
+        components = self.components(variance, floor)
+        total = np.zeros(count, dtype=np.int64)
+        for number, seed in seeds.items():
+            total += skellam(components[number], count, SeededRandom(seed))
+        return total
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
@@ -150,6 +151,12 @@ class Release:
         return math.sqrt(total) / self.scale / self.denominator
 
     @property
+    def error_std(self) -> float:
+        """Standard deviation of noise and rounding, at most, in each value of the mean of all n, in the update's own unit."""
+        total = (self.mechanism.spread(self.variance, self.floor) + 0.25) * self.floor.parties
+        return math.sqrt(total) / self.scale / self.denominator
+
+    @property
     def noise_to_signal(self) -> float:
         """Norm of the noise in the sum over the largest norm that the sum can have; above 1 noise drowns whatever is learnt."""
         total = self.mechanism.spread(self.variance, self.floor) * self.floor.parties
@@ -158,11 +165,20 @@ class Release:
     @property
     def draws(self) -> int:
         """Integers that all samplers draw in a round, at most: their distance from the exact distribution is charged for."""
-        return self.floor.parties * self.dimension * (1 + getattr(self.mechanism, "max_dropouts", 0))
+        return self.floor.parties * self.dimension * (1 + self.seeds)
+
+    @property
+    def seeds(self) -> int:
+        """J, the seeds that each party deals for noise that may be taken off again."""
+        return self.mechanism.seeds
 
     def draw_party(self, random: RandomSource = OS) -> Integers | None:
         """A party's share of the noise, shape (d,); None where parties add none."""
         return self.mechanism.draw_party(self.exact_variance, self.floor, self.dimension, random)
+
+    def draw_excess(self, seeds: Mapping[int, bytes]) -> Integers | None:
+        """What one party adds from these of its seeds, by number, shape (d,); None where it adds nothing."""
+        return self.mechanism.draw_excess(self.exact_variance, self.floor, self.dimension, seeds)
 
     def draw_server(self, random: RandomSource = OS) -> Integers | None:
         """The server's noise, shape (d,); None where it adds none."""

@@ -1,0 +1,226 @@
+"""Attacks on private sums: a server that asks for less noise, rounds beyond the budget, releases without an entry."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+import securefl as sfl
+from securefl.dp.ledger import verify_file
+from securefl.dp.modular_grid import ModularGrid
+from securefl.errors import PolicyRefusedError
+from securefl.policy import ClientPolicy
+from securefl.session import SecAggClient, SecAggServer
+from securefl.types import Step
+
+NAMES = tuple(f"p{i}" for i in range(6))
+TEMPLATE = {"w": ((8,), "float64")}
+UPDATE = {"w": np.full(8, 0.1)}
+SEMI = sfl.SecAgg(server="semi-honest", min_survivors=4, max_colluders=1, threshold=3)
+
+
+def plan_of(mechanism=sfl.DistributedDiscreteGaussian, *, noise=1.0, protocol=SEMI, **fields):
+    return sfl.Plan(
+        template=TEMPLATE,
+        parties=len(NAMES),
+        protocol=protocol,
+        encoding=ModularGrid(20),
+        privacy=mechanism(clip=1.0, noise_multiplier=noise, **fields),
+    )
+
+
+def ledger_of(path, name="ledger", epsilon=1e3):
+    return sfl.PrivacyLedger(path / f"{name}.jsonl", sfl.Budget(epsilon=epsilon, delta=1e-5))
+
+
+def one_round_costs(plan):
+    return sfl.dp.privacy_of(plan, delta=1e-5, rounds=1)[1].epsilon
+
+
+def test_a_plan_with_less_noise_than_the_party_demands_is_refused_before_anything_is_sent(tmp_path):
+    offered, demanded = plan_of(noise=0.5), ClientPolicy.matching(plan_of(noise=1.0))
+    server = SecAggServer(offered, roster=sfl.Roster.unsigned(NAMES), ledger=ledger_of(tmp_path))
+    client = SecAggClient(
+        "p0", roster=sfl.Roster.unsigned(NAMES), policy=demanded, ledger=ledger_of(tmp_path, "client")
+    )
+    invite = dict(server.start_round())["p0"]
+    with pytest.raises(PolicyRefusedError, match="noise multiplier") as refused:
+        client.receive(invite)
+    assert refused.value.floor == "min_noise_multiplier"
+    assert verify_file(tmp_path / "client.jsonl") == ()
+
+
+@pytest.mark.parametrize("mechanism", [None, sfl.CentralDiscreteGaussian])
+def test_a_party_that_demands_noise_takes_neither_none_nor_the_servers(mechanism, tmp_path):
+    plan = plan_of(mechanism) if mechanism else sfl.Plan(template=TEMPLATE, parties=6, protocol=SEMI)
+    policy = dataclasses.replace(ClientPolicy.matching(plan), min_noise_multiplier=0.1)
+    with pytest.raises(PolicyRefusedError) as refused:
+        policy.check(plan, sfl.Roster.unsigned(NAMES))
+    assert refused.value.floor == "min_noise_multiplier"
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 5])
+def test_a_party_leaves_when_one_more_round_would_exceed_its_epsilon(rounds):
+    plan = plan_of()
+    allowed = sfl.dp.privacy_of(plan, delta=1e-5, rounds=rounds + 1)[1].epsilon
+    for margin, refused in ((1.001, False), (0.999, True)):
+        policy = dataclasses.replace(ClientPolicy.matching(plan), max_epsilon=allowed * margin, delta=1e-5)
+        if refused:
+            with pytest.raises(PolicyRefusedError, match="cost epsilon"):
+                policy.check(plan, sfl.Roster.unsigned(NAMES), rounds_before=rounds)
+        else:
+            policy.check(plan, sfl.Roster.unsigned(NAMES), rounds_before=rounds)
+
+
+def test_nothing_private_runs_without_a_ledger_on_either_side(tmp_path):
+    plan, roster = plan_of(), sfl.Roster.unsigned(NAMES)
+    with pytest.raises(sfl.ConfigError, match="ledger"):
+        SecAggServer(plan, roster=roster)
+    server = SecAggServer(plan, roster=roster, ledger=ledger_of(tmp_path))
+    client = SecAggClient("p0", roster=roster, policy=ClientPolicy.matching(plan))
+    with pytest.raises(sfl.ConfigError, match="ledger"):
+        client.receive(dict(server.start_round())["p0"])
+
+
+def test_a_budget_that_allows_one_round_allows_one_round_and_the_second_sends_nothing(tmp_path):
+    plan = plan_of()
+    ledger = ledger_of(tmp_path, epsilon=one_round_costs(plan) * 1.0001)
+    session = sfl.MemorySession(plan, NAMES, ledger=ledger)
+    updates = dict.fromkeys(NAMES, UPDATE)
+    first = session.round(updates)
+    assert first.spent.observer <= ledger.budget.epsilon
+    entries = len(ledger.entries)
+    with pytest.raises(sfl.PrivacyBudgetError):
+        session.round(updates)
+    assert len(ledger.entries) == entries == len(NAMES)
+
+
+def test_each_party_holds_its_own_budget_whatever_the_servers_ledger_says(tmp_path):
+    """p0 has spent its budget elsewhere: it stays away, the round goes on without it."""
+    plan = plan_of()
+    own = {name: ledger_of(tmp_path, name) for name in NAMES}
+    own["p0"] = ledger_of(tmp_path, "poor", epsilon=one_round_costs(plan) / 2)
+    session = sfl.MemorySession(plan, NAMES, ledger=ledger_of(tmp_path), ledgers=own)
+    result = session.round(dict.fromkeys(NAMES, UPDATE))
+    assert result.survivors == NAMES[1:]
+    assert result.dropped == {"p0": Step.ADVERTISE}
+    assert isinstance(result.refusals[0], sfl.PrivacyBudgetError)
+    assert {name: len(ledger.entries) for name, ledger in own.items()} == {"p0": 0, **dict.fromkeys(NAMES[1:], 1)}
+
+
+def test_what_was_sent_is_charged_even_where_the_round_dies(tmp_path):
+    """Two vectors are lost after they were made, and the sum is never opened: six charges stay, and the retry adds its own."""
+    plan = plan_of()
+    ledger = ledger_of(tmp_path)
+    own = {name: ledger_of(tmp_path, name) for name in NAMES}
+    session = sfl.MemorySession(plan, NAMES, ledger=ledger, ledgers=own)
+    updates = dict.fromkeys(NAMES, UPDATE)
+    with pytest.raises(sfl.BelowThresholdError):
+        session.round(updates, drop=dict.fromkeys(NAMES[:3], "masked_input"))
+    assert [len(book.entries) for book in own.values()] == [1] * 6
+    assert len(ledger.entries) == 0, "the server opened nothing, and charges what it opens"
+    session.round(updates)
+    assert [len(book.entries) for book in own.values()] == [2] * 6
+    assert len(ledger.entries) == 6
+
+
+def test_a_server_whose_ledger_fails_asks_nobody_to_open_the_sum(tmp_path, monkeypatch):
+    plan = plan_of()
+    ledger = ledger_of(tmp_path)
+    own = {name: ledger_of(tmp_path, name) for name in NAMES}
+    session = sfl.MemorySession(plan, NAMES, ledger=ledger, ledgers=own)
+
+    def full(_charges):
+        raise sfl.ConfigError("the disk is full", remedy="make room")
+
+    monkeypatch.setattr(ledger, "charge_all", full)
+    with pytest.raises(sfl.RoundAbortedError, match="not opened: the disk is full"):
+        session.round(dict.fromkeys(NAMES, UPDATE))
+
+
+def test_a_party_whose_ledger_fails_sends_no_vector(tmp_path, monkeypatch):
+    plan = plan_of()
+    own = {name: ledger_of(tmp_path, name) for name in NAMES}
+    session = sfl.MemorySession(plan, NAMES, ledger=ledger_of(tmp_path), ledgers=own)
+
+    def full(_charge):
+        raise sfl.ConfigError("the disk is full", remedy="make room")
+
+    monkeypatch.setattr(own["p3"], "charge", full)
+    result = session.round(dict.fromkeys(NAMES, UPDATE))
+    assert "p3" not in result.survivors
+    assert result.dropped["p3"] is Step.MASKED_INPUT
+
+
+def test_central_noise_is_drawn_once_however_often_the_result_is_asked_for(tmp_path):
+    session = sfl.MemorySession(plan_of(sfl.CentralDiscreteGaussian), NAMES, ledger=ledger_of(tmp_path))
+    session.round(dict.fromkeys(NAMES, UPDATE))
+    one, again = session._server.result(), session._server.result()
+    assert np.array_equal(one.integers, again.integers)
+    assert math.isinf(one.spent.server)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metrics": {"loss": (0.0, 1.0)}}, "metrics beside a private sum"),
+        ({"encoding": sfl.FixedPoint()}, "FixedPoint with differential privacy"),
+        ({"template": {"n": ((2,), "int64")}}, "cannot be clipped"),
+        ({"template": {"w": ((8,), "float64"), "flag": ((), "bool")}}, "cannot be clipped"),
+        ({"ring_bits": 30}, "ring_bits beside a ModularGrid"),
+        ({"privacy": sfl.DistributedDiscreteGaussian(clip=sfl.LayerClip((1.0, 1.0)))}, "another number of layers"),
+        (
+            {
+                "privacy": sfl.DistributedSkellam(clip=sfl.QuantileClip()),
+                "protocol": dataclasses.replace(SEMI, prefetch=True),
+            },
+            "prefetched keys",
+        ),
+        ({"encoding": ModularGrid(8), "privacy": sfl.LocalDiscreteGaussian(clip=1.0, noise_multiplier=50.0)}, "ring"),
+        (
+            {"encoding": ModularGrid(10), "privacy": sfl.DistributedDiscreteGaussian(clip=1.0, noise_multiplier=0.01)},
+            "below the least",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_what_would_be_released_beside_the_noise_or_without_enough_of_it_cannot_be_planned(change, said):
+    with pytest.raises(sfl.UnsafePlanError, match=said) as refused:
+        plan_of().replace(**change)
+    assert refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"noise_multiplier": 0.0}, "noise multiplier"),
+        ({"noise_multiplier": -1.0}, "noise multiplier"),
+        ({"noise_multiplier": math.nan}, "noise multiplier"),
+        ({"clip": 0.0}, "clip"),
+        ({"clip": math.inf}, "clip"),
+        ({"relation": "add-remove"}, "relation"),
+        ({"relation": "replace-one"}, "relation"),
+        ({"relation": "neighbours"}, "neighbouring relation"),
+        ({"unit": "record"}, "unit"),
+        ({"unit": "household"}, "unit"),
+        ({"denominator": 0.0}, "denominator"),
+        ({"slack": 0.0}, "slack"),
+        ({"min_sigma": 0.5}, "min_sigma"),
+    ],
+    ids=str,
+)
+def test_a_mechanism_that_promises_what_it_cannot_keep_is_refused_by_name(fields, said):
+    with pytest.raises(sfl.UnsafePlanError, match=said):
+        sfl.DistributedDiscreteGaussian(**{"clip": 1.0, **fields})
+
+
+def test_a_draft_is_neither_sent_nor_used(tmp_path):
+    draft = plan_of(noise=None)
+    assert draft.draft
+    with pytest.raises(sfl.UnsafePlanError, match="no noise has been chosen"):
+        draft.to_bytes()
+    with pytest.raises(sfl.UnsafePlanError, match="no noise has been chosen"):
+        sfl.aggregate(dict.fromkeys(NAMES, UPDATE), draft, ledger=ledger_of(tmp_path))
