@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
 import securefl as sfl
 from securefl.dp.ledger import verify_file
+from securefl.dp.mechanisms.mechanism import MECHANISMS
 from securefl.dp.modular_grid import ModularGrid
 from securefl.errors import PolicyRefusedError
+from securefl.plan import Plan
+from securefl.plan.privacy import PrivacyMessage
 from securefl.policy import ClientPolicy
 from securefl.session import SecAggClient, SecAggServer
 from securefl.types import Step
@@ -224,3 +228,21 @@ def test_a_draft_is_neither_sent_nor_used(tmp_path):
         draft.to_bytes()
     with pytest.raises(sfl.UnsafePlanError, match="no noise has been chosen"):
         sfl.aggregate(dict.fromkeys(NAMES, UPDATE), draft, ledger=ledger_of(tmp_path))
+
+
+@pytest.mark.parametrize("kind", sorted(MECHANISMS))
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("variance", 0.99), ("radius", 1.02), ("noise_multiplier", 1.01), ("denominator", None), ("slack", math.nan)],
+)
+def test_a_plan_with_less_noise_than_it_says_cannot_be_read(kind, field, value):
+    plan = plan_of(MECHANISMS[kind])
+    data = plan.to_bytes()
+    assert Plan.from_bytes(data) == plan
+    fields = msgspec.msgpack.decode(data)
+    names = [f.name for f in msgspec.structs.fields(PrivacyMessage)]
+    place = [isinstance(part, list) and part[:1] == [kind] for part in fields].index(True)
+    at = names.index(field)
+    fields[place][at] = -1.0 if value is None else value * (fields[place][at] or 1.0)
+    with pytest.raises((sfl.UnsafePlanError, sfl.MalformedMessageError)):
+        Plan.from_bytes(msgspec.msgpack.encode(fields))

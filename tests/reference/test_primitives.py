@@ -15,7 +15,18 @@ def unhex(text):
 
 
 def test_it_imports_nothing_but_the_standard_library_and_itself():
-    allowed = {"reference", "hashlib", "hmac", "struct", "functools", "dataclasses", "math", "re", "fractions", "itertools"}
+    allowed = {
+        "reference",
+        "hashlib",
+        "hmac",
+        "struct",
+        "functools",
+        "dataclasses",
+        "math",
+        "re",
+        "fractions",
+        "itertools",
+    }
     for path in Path(__file__).parent.glob("*.py"):
         if path.name.startswith("test_"):
             continue

@@ -15,6 +15,7 @@ from securefl.dp.modular_grid import ModularGrid, Wrap
 from securefl.encoding.layout import MAX_LEAVES, Layout
 from securefl.errors import UnsafePlanError
 from securefl.secagg.parameters import Parameters
+from securefl.types import Graph
 
 _NAME = Annotated[str, msgspec.Meta(max_length=16)]
 
@@ -49,8 +50,13 @@ class PrivacyMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
 
 
 def floor_of(chosen: Parameters) -> Floor:
-    """How many parties stand behind a sum of a plan."""
-    return Floor(chosen.parties, chosen.min_survivors, chosen.max_colluders, chosen.threshold)
+    """How many parties stand behind a sum of a plan.
+
+    On the k-regular graph t is of the few who are neighbours, while c counts colluders anywhere: what bounds c there is the graph's own
+    analysis, which the parameters have been through.
+    """
+    threshold = chosen.threshold if chosen.graph is Graph.COMPLETE else None
+    return Floor(chosen.parties, chosen.min_survivors, chosen.max_colluders, threshold)
 
 
 def message_of(release: Release) -> PrivacyMessage:
