@@ -25,7 +25,7 @@ help:
 
 venv: .venv/test-installed ## everything a developer needs, in .venv
 
-demo: .venv/demo-installed ## train on real digits with 20 parties, plain and secure, and write a report
+demo: .venv/demo-installed ## train on real digits with 100 parties, plain, secure and private, and write a report
 	$(BIN)/securefl demo
 
 check: .venv/test-installed ## lint, types, layers

@@ -1436,8 +1436,8 @@ CHECKS = [
     check(
         "charged before y_u",
         "session/client.py",
-        "ledger.charge(self._charge(plan, current.context, current.binding))",
-        "pass",
+        "head = ledger.charge(self._charge(plan, current.context, current.binding))",
+        "head = ledger.head",
         "privacy",
     ),
     check(
@@ -1450,8 +1450,8 @@ CHECKS = [
     check(
         "charged before opening",
         "session/server.py",
-        "ledger.charge_all(self._charges(survivors, ctx))",
-        "pass",
+        "heads = ledger.charge_all(self._charges(survivors, ctx))",
+        "heads = ()",
         "privacy",
     ),
     check(
@@ -1460,6 +1460,10 @@ CHECKS = [
         "ledger.check(*self._charges(range(len(self._roster)), bytes(32)))",
         "pass",
         "privacy",
+    ),
+    check("ledgers that were cut off", "session/charging.py", "ledger.require(head)", "pass", "privacy"),
+    check(
+        "colluders of XNoise", "dp/mechanisms/mechanism.py", "if not 0 <= floor.colluders <= most:", NEVER, "privacy"
     ),
     check("metrics beside noise", "plan/privacy.py", "    if metrics:", "    if False:", "privacy"),
     check(

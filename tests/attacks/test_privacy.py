@@ -11,6 +11,7 @@ import pytest
 
 import securefl as sfl
 from securefl.dp.ledger import verify_file
+from securefl.dp.mechanisms import Floor, choose
 from securefl.dp.mechanisms.mechanism import MECHANISMS
 from securefl.dp.modular_grid import ModularGrid
 from securefl.errors import PolicyRefusedError
@@ -184,10 +185,6 @@ def test_central_noise_is_drawn_once_however_often_the_result_is_asked_for(tmp_p
             "prefetched keys",
         ),
         ({"encoding": ModularGrid(8), "privacy": sfl.LocalDiscreteGaussian(clip=1.0, noise_multiplier=50.0)}, "ring"),
-        (
-            {"encoding": ModularGrid(10), "privacy": sfl.DistributedDiscreteGaussian(clip=1.0, noise_multiplier=0.01)},
-            "below the least",
-        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
@@ -221,6 +218,15 @@ def test_a_mechanism_that_promises_what_it_cannot_keep_is_refused_by_name(fields
         sfl.DistributedDiscreteGaussian(**{"clip": 1.0, **fields})
 
 
+def test_a_coarse_grid_has_more_noise_than_asked_for_and_less_cannot_be_read():
+    plan = plan_of(noise=0.01).replace(encoding=ModularGrid(10))
+    assert plan.release.variance >= 4
+    assert plan.release.noise_multiplier > 0.02
+    assert "more noise than the multiplier 0.01" in str(plan)
+    with pytest.raises(sfl.UnsafePlanError, match="below the least"):
+        dataclasses.replace(plan.release, variance=3.9)
+
+
 def test_a_draft_is_neither_sent_nor_used(tmp_path):
     draft = plan_of(noise=None)
     assert draft.draft
@@ -246,3 +252,63 @@ def test_a_plan_with_less_noise_than_it_says_cannot_be_read(kind, field, value):
     fields[place][at] = -1.0 if value is None else value * (fields[place][at] or 1.0)
     with pytest.raises((sfl.UnsafePlanError, sfl.MalformedMessageError)):
         Plan.from_bytes(msgspec.msgpack.encode(fields))
+
+
+@pytest.mark.parametrize("side", ["party", "server"])
+def test_a_ledger_that_was_cut_off_or_written_anew_is_refused_by_whoever_has_a_used_file(side, tmp_path):
+    plan, roster = plan_of(), sfl.Roster.unsigned(NAMES)
+    used = {name: sfl.UsedFile.create(tmp_path / f"{name}.used") for name in (*NAMES, "server")}
+    books = {name: ledger_of(tmp_path, name) for name in (*NAMES, "server")}
+
+    def make(name):
+        if name == "server":
+            return SecAggServer(plan, roster=roster, used=used[name], ledger=ledger_of(tmp_path, name))
+        policy = ClientPolicy.matching(plan)
+        return SecAggClient(name, roster=roster, policy=policy, used=used[name], ledger=ledger_of(tmp_path, name))
+
+    server, clients = make("server"), {name: make(name) for name in NAMES}
+    for _ in range(2):
+        for client in clients.values():
+            client.submit(UPDATE)
+        mail = server.start_round()
+        while not server.done:
+            answers = [(name, reply) for name, data in mail for reply in clients[name].receive(data)]
+            mail = [out for name, reply in answers for out in server.receive(reply, party=name)]
+    who = "server" if side == "server" else "p2"
+    make(who)
+    path = books[who].path
+    whole = path.read_bytes()
+    path.write_bytes(b"\n".join(whole.split(b"\n")[: -2 if side == "party" else -3]) + b"\n")
+    with pytest.raises(sfl.ConfigError, match="is missing: the chain ends"):
+        make(who)
+    path.unlink()
+    with pytest.raises(sfl.ConfigError, match="is missing: the chain ends"):
+        make(who)
+    path.write_bytes(whole)
+    make(who)
+
+
+@pytest.mark.parametrize("colluders", [7, 8, 9, 10])
+def test_xnoise_with_as_many_colluders_as_honest_parties_remain_is_refused_by_name(colluders):
+    asked = sfl.DistributedSkellam(clip=1.0, noise_multiplier=1.0, max_dropouts=2)
+    with pytest.raises(sfl.UnsafePlanError, match="too many colluders for XNoise"):
+        choose(asked, Floor(10, 10, colluders, None), 8, ModularGrid(24))
+
+
+def test_a_strangers_xnoise_with_no_honest_noise_left_is_refused_and_crashes_nobody():
+    """What the page of the format admits, with max_dropouts raised until n - J = c."""
+    protocol = sfl.SecAgg(max_colluders=3, min_survivors=10, threshold=6)
+    plan = sfl.Plan(
+        template=TEMPLATE,
+        parties=10,
+        protocol=protocol,
+        encoding=ModularGrid(24),
+        privacy=sfl.DistributedSkellam(clip=1.0, noise_multiplier=1.0, max_dropouts=1),
+    )
+    fields = msgspec.msgpack.decode(plan.to_bytes())
+    place = [isinstance(part, list) and part[:1] == ["distributed-skellam"] for part in fields].index(True)
+    at = [field.name for field in msgspec.structs.fields(PrivacyMessage)].index("max_dropouts")
+    for dropouts in (6, 7, 8, 9, 10, 11, 2**31):
+        fields[place][at] = dropouts
+        with pytest.raises(sfl.UnsafePlanError):
+            Plan.from_bytes(msgspec.msgpack.encode(fields))

@@ -27,8 +27,11 @@ def _family() -> None:
 def show(config: ConfigArgument, *, json: JsonOption = None) -> None:
     """Print the plan of an experiment: numbers, the reasons for them, and who would learn what."""
     screen = Screen(json)
-    plan = Experiment.prepare(ExperimentConfig.load(config)).plan
+    experiment = Experiment.prepare(ExperimentConfig.load(config))
+    plan = experiment.private_plan or experiment.plan
     screen.line(str(plan))
+    if experiment.private_plan is not None:
+        screen.line("  `securefl run` trains beside it under the same protocol without noise, for comparison.")
     screen.title("Why")
     for reason in plan.parameters.explanation:
         screen.item(reason)

@@ -42,7 +42,8 @@ def check(
     screen = Screen(json)
     floors = ClientPolicy.load(policy)
     members = None if roster is None else Roster.load(roster)
-    plan = Experiment.prepare(ExperimentConfig.load(config)).plan
+    experiment = Experiment.prepare(ExperimentConfig.load(config))
+    plan = experiment.private_plan or experiment.plan
     try:
         open_points = check_policy(floors, plan, members)
     except PolicyRefusedError as refusal:

@@ -164,8 +164,6 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
             f"Difference in accuracy, secure to plain: {100 * result.difference:+.2f} points, on the same seeds and dropouts.",
             indent=2,
         )
-    if run is not None:
-        _privacy(run, screen)
     lost = dropouts_by_step(secure)
     by_step = ", ".join(f"{count} at {step}" for step, count in lost.items())
     screen.line(f"Dropouts survived: {sum(lost.values())}{f' ({by_step})' if lost else ''}.", indent=2)
@@ -176,6 +174,8 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
             f"{result.saturated} values ({result.saturated_share:.1%}) exceeded the encoding's bound and were clamped"
         )
         screen.line(f"{clamped}: raise bound in [plan].", style="yellow", indent=2)
+    if run is not None:
+        _privacy(run, screen)
     screen.title("Who learned what")
     screen.line()
     shown = result.plan if run is None else run.plan

@@ -1,4 +1,4 @@
-"""SHA-256 over unambiguous, labelled fields, and comparison in constant time."""
+"""SHA-256 over unambiguous, labelled fields, SHAKE256, and comparison in constant time."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ def sha256(*parts: bytes | bytearray | memoryview) -> bytes:
     for part in parts:
         state.update(part)
     return state.digest()
+
+
+def shake256(size: int, *parts: bytes | bytearray | memoryview) -> bytes:
+    """Return `size` bytes of the bare SHAKE256 of the concatenated parts; for hashing to large integers.
+
+    Source: FIPS 202, section 6.2.
+    """
+    state = hashlib.shake_256()
+    for part in parts:
+        state.update(part)
+    return state.digest(size)
 
 
 def digest(label: str, *fields: Field) -> bytes:

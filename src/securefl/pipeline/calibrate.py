@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Final
 
-from securefl.dp.accounting import Accountant, Guarantee, Relation, Repeated, Unit, guarantees
+from securefl.dp.accounting import Accountant, Guarantee, Relation, Repeated, Unit, epsilon_of, guarantees
 from securefl.dp.accounting import calibrate as least_noise
 from securefl.dp.accounting.events import Event, check_count
 from securefl.dp.mechanisms import Mechanism
@@ -12,6 +13,10 @@ from securefl.dp.modular_grid import MAX_BITS, MIN_BITS, ModularGrid
 from securefl.errors import UnsafePlanError
 from securefl.pipeline.private import release_of
 from securefl.plan import Plan
+
+
+_NEXT_TO_NONE: Final = 1e-9
+"""A multiplier that any mechanism's least noise exceeds."""
 
 
 def calibrate(
@@ -61,16 +66,25 @@ def calibrate(
     def planned(multiplier: float) -> Plan:
         return plan.replace(privacy=dataclasses.replace(asked, noise_multiplier=multiplier))
 
+    draws = _draws(plan, asked) * rounds
+
     def event_of(multiplier: float) -> Event:
         return Repeated(release_of(planned(multiplier)).event, rounds)
 
+    # A coarse grid has a least noise of its own, which may be enough; the search starts from it, as more may not fit the ring.
+    least = release_of(planned(_NEXT_TO_NONE)).noise_multiplier
+    start = least * 1.001
+    bound = epsilon_of(event_of(start), delta, Relation.parse(asked.relation), Accountant(accountant), draws=draws)
+    if bound <= epsilon:
+        return planned(start)
     found = least_noise(
         event_of,
         epsilon=epsilon,
         delta=delta,
         relation=Relation.parse(asked.relation),
         accountant=Accountant(accountant),
-        draws=_draws(plan, asked) * rounds,
+        draws=draws,
+        start=start,
     )
     return planned(found.noise)
 

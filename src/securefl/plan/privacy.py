@@ -174,6 +174,11 @@ def lines(release: Release) -> list[str]:
         f"  {asked.kind} noise: {over}, {counted}",
         f"  grid of 1/{release.scale:.6g}, {release.dimension} coordinates; {mean}",
     ]
+    if release.noise_multiplier > 1.01 * float(asked.noise_multiplier or 0.0):
+        text.append(
+            f"  more noise than the multiplier {asked.noise_multiplier:.6g} that was asked for: on so coarse a grid there is no less. "
+            "Raise ring_bits"
+        )
     if release.noise_to_signal > 1:
         text.append(
             f"  WARNING: the noise is {release.noise_to_signal:.2g} times as long as the longest sum: little can be learnt from it. "

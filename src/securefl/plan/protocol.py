@@ -101,6 +101,14 @@ class SecAgg:
             why.append(f"max_colluders {colluders}: at most 5 % of {parties} parties, as they were not given")
         if threshold is None:
             least = (parties + colluders) // 2 + 1 if server is ServerModel.ACTIVE else colluders + 2
+            if least > parties - 1:
+                most = parties - 3
+                raise UnsafePlanError(
+                    "no threshold leaves honest noise against so many colluders",
+                    value=colluders,
+                    bound=f"<= {most} of {parties} parties",
+                    remedy="assume fewer colluders, or invite more parties",
+                )
             threshold = max(2, least, min(parties - 1, floor - 1, 2 * parties // 3 + 1))
             why.append(
                 f"threshold {threshold}: two thirds of {parties} parties, within what colluders and floor demand"

@@ -16,9 +16,13 @@ from securefl.crypto.digest import DIGEST_BYTES, sha256
 from securefl.crypto.random import OS, RandomSource
 from securefl.errors import ConfigError, LocalProtocolError, SecretMisuseError
 from securefl.records.journal import Journal
+from securefl.records.receipt_chain import Head
 from securefl.types import Step
 
 ID_BYTES: Final = 16
+_ANCHOR: Final = "ledger_"
+"""Before the number of a ledger's entry, where the step of a record would stand."""
+
 _OPENING: Final = b"securefl-used 1 "
 _HEADER: Final = re.compile(rb"securefl-used 1 ([0-9a-f]{%d})" % (2 * ID_BYTES))
 _RECORD: Final = re.compile(
@@ -171,6 +175,35 @@ class UsedFile:
                     remedy="this server was rolled back or runs twice: give the round up and start a new one",
                 )
             append(line)
+
+    def anchor(self, session: bytes, round_number: int, head: Head) -> None:
+        """Record the head of a ledger; a ledger that is shorter or another one is then known to be.
+
+        Args:
+            session: 16 bytes.
+            round_number: the round that was entered last.
+            head: number and digest of its entry.
+
+        Raises:
+            SecretMisuseError: the same number had another digest.
+            ConfigError, LocalProtocolError: as `spend`.
+        """
+        self.agree(session, round_number, f"{_ANCHOR}{head.number}", head.digest)
+
+    def anchored(self) -> Head | None:
+        """The last head that `anchor` recorded, by its number; None where there is none.
+
+        Raises:
+            ConfigError: the file cannot be read, or was rolled back.
+        """
+        with self._journal.held():
+            heads = [
+                Head(int(step.removeprefix(_ANCHOR)), digest)
+                for (_, _, step), digests in self._taken.items()
+                if step.startswith(_ANCHOR)
+                for digest in digests
+            ]
+        return max(heads, key=lambda head: head.number, default=None)
 
     def rounds(self, session: bytes | None = None) -> int:
         """How often keys were sent for a round: records of the step "advertise", in one session or in all.

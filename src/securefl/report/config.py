@@ -141,7 +141,7 @@ class _Tables(_Table, frozen=True):
 
 
 class ExperimentConfig(_Tables, frozen=True):
-    """A whole experiment; without arguments it is the one that `securefl demo` runs.
+    """A whole experiment; without arguments it is that of `examples/digits.toml`.
 
         config = ExperimentConfig.load("examples/digits.toml")
 

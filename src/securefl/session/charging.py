@@ -8,6 +8,7 @@ from securefl.dp.ledger import Charge, PrivacyLedger
 from securefl.errors import ConfigError
 from securefl.pipeline.private import release_of
 from securefl.plan import Plan
+from securefl.records.used_file import UsedFile
 
 
 def charge_for(plan: Plan, party: str, *, session: bytes, round_number: int, ctx: bytes) -> Charge:
@@ -52,3 +53,13 @@ def require_ledger(plan: Plan, ledger: PrivacyLedger | None, who: str) -> Privac
             remedy='pass ledger=PrivacyLedger("ledger.jsonl", budget=Budget(epsilon=..., delta=...))',
         )
     return ledger
+
+
+def require_anchor(ledger: PrivacyLedger | None, used: UsedFile | None) -> None:
+    """Raise where the used-file knows a longer ledger than the one that is there.
+
+    Raises:
+        ConfigError: entries were cut off, or the ledger was written anew.
+    """
+    if ledger is not None and used is not None and (head := used.anchored()) is not None:
+        ledger.require(head)

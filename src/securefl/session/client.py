@@ -28,7 +28,7 @@ from securefl.records.used_file import UsedFile
 from securefl.secagg.client import ClientRound
 from securefl.secagg.context import pre_context
 from securefl.secagg.states import ClientState
-from securefl.session.charging import charge_for, require_ledger
+from securefl.session.charging import charge_for, require_anchor, require_ledger
 from securefl.session.diary import Diary
 from securefl.session.invitation import plan_in
 from securefl.session.snapshot import (
@@ -69,11 +69,12 @@ class SecAggClient(Redacted):
         used: the record of what left this party, outside snapshots; needed to `save`. With it a message that the server repeats is
             answered with the same bytes again, which are kept until the next.
         receipts: where this party keeps its signed account of each round; None keeps none.
-        ledger: where this party enters what its vectors cost, before they leave; needed under a private plan.
+        ledger: where this party enters what its vectors cost, before they leave; needed under a private plan. With a used-file, its
+            head is noted there: one that was cut off or written anew is refused.
         random: the source of keys, masks, rounding and noise.
 
     Raises:
-        ConfigError: not on the roster, no policy, or a key that is not the roster's for this party.
+        ConfigError: not on the roster, no policy, a key that is not the roster's for this party, or a ledger that lacks entries.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class SecAggClient(Redacted):
         self._roster = roster
         self._policy = policy
         self._identity = identity
+        require_anchor(ledger, used)
         self._used = used
         self._ledger = ledger
         self._random = random
@@ -287,6 +289,7 @@ class SecAggClient(Redacted):
         if len(self._latest) > _SESSIONS_REMEMBERED:
             del self._latest[next(iter(self._latest))]
         self._joined += 1
+        self.saturated = 0
         if self._next is not None and self._next is not following:
             self._next.abort()
         self._round, self._next = following, None
@@ -349,7 +352,9 @@ class SecAggClient(Redacted):
             submission.check_model(plan, current.model_digest)
             # On disk before y_u exists, and never taken back: whatever becomes of the round, the vector may have been seen.
             if (ledger := require_ledger(plan, self._ledger, repr(self.party))) is not None:
-                ledger.charge(self._charge(plan, current.context, current.binding))
+                head = ledger.charge(self._charge(plan, current.context, current.binding))
+                if self._used is not None:
+                    self._used.anchor(current.context.session, current.context.round, head)
             return self._masked(plan, current, submission)
         except BaseException:
             current.abort()

@@ -71,4 +71,10 @@ def _limits(plan: Plan) -> str:
     what = f"noise of {release.noise_multiplier:.4g} times the sensitivity a round, per {asked.unit} under {asked.relation}"
     if release.noise_by_server:
         return f"limited for whoever sees the result: {what}; not for the server, which adds the noise and sees the sum without it"
-    return f"limited, for ever and for everybody: {what}, while at most {floor.colluders} parties reveal theirs; rounds add up"
+    return (
+        f"limited, for ever and for everybody: {what}, while at most {_parties(floor.colluders)} theirs; rounds add up"
+    )
+
+
+def _parties(count: int) -> str:
+    return "1 party reveals" if count == 1 else f"{count} parties reveal"

@@ -16,7 +16,7 @@ from securefl.records.used_file import UsedFile
 from securefl.secagg.context import pre_context
 from securefl.secagg.server import Outgoing, RingSum, ServerRound
 from securefl.secagg.states import STEP_OF, ServerState
-from securefl.session.charging import charge_for, require_ledger
+from securefl.session.charging import charge_for, require_anchor, require_ledger
 from securefl.session.result import RoundResult, Spent
 from securefl.session.snapshot import SavedMail, SavedServer, SavedTraffic, check_roster, mark, needed, unseal
 from securefl.session.snapshot import seal as seal_snapshot
@@ -69,6 +69,7 @@ class SecAggServer:
                 remedy='make one with `securefl roster`, or plan with SecAgg(server="semi-honest")',
             )
         require_ledger(plan, ledger, "the server")
+        require_anchor(ledger, used)
         self.plan = plan
         self.session = random.token(16)
         self._ledger = ledger
@@ -98,6 +99,10 @@ class SecAggServer:
         """The parties whose message the current step still waits for."""
         names = self._roster.names
         return () if self._round is None else tuple(names[party] for party in sorted(self._round.waiting_for))
+
+    @property
+    def _neighbours(self) -> int:
+        return self.plan.parameters.neighbours
 
     @property
     def binding(self) -> bytes:
@@ -189,7 +194,9 @@ class SecAggServer:
         if (ledger := require_ledger(self.plan, self._ledger, "the server")) is None:
             return
         try:
-            ledger.charge_all(self._charges(survivors, ctx))
+            heads = ledger.charge_all(self._charges(survivors, ctx))
+            if self._used is not None and heads:
+                self._used.anchor(self.session, self._number, max(heads, key=lambda head: head.number))
         except SecureFLError as error:
             raise RoundAbortedError(
                 f"the sum is not opened: {error.message}", phase=Step.MASKED_INPUT, remedy=error.remedy
@@ -202,7 +209,7 @@ class SecAggServer:
         """Take the keys that came with the last round's answers; whose keys are refused is invited like a newcomer."""
         for party, data in sorted(prefetched.items()):
             try:
-                envelope = parse(data, parties=len(self._roster))
+                envelope = parse(data, parties=len(self._roster), neighbours=self._neighbours)
                 if envelope.sender != party:
                     continue
                 if key_lists := current.receive(envelope):
@@ -226,7 +233,12 @@ class SecAggServer:
             LocalProtocolError: no round is open.
         """
         current = self._open_round()
-        envelope = parse(data, parties=len(self._roster), noise_labels=current.context.noise_labels)
+        envelope = parse(
+            data,
+            parties=len(self._roster),
+            neighbours=self._neighbours,
+            noise_labels=current.context.noise_labels,
+        )
         if party is not None and (envelope.sender >= len(self._roster) or self._roster.names[envelope.sender] != party):
             raise RemoteProtocolError(
                 f"{party} sent a message in the name of party {envelope.sender}",

@@ -9,7 +9,9 @@ from securefl.errors import RemoteProtocolError, RoundAbortedError
 from securefl.federated.aggregators import SecureAverage
 from securefl.report import ExperimentConfig
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.toml"
+EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLE = EXAMPLES / "digits.toml"
+PRIVATE = EXAMPLES / "digits-private.toml"
 
 
 def test_a_run_writes_report_and_json(securefl, small, tmp_path):
@@ -87,10 +89,37 @@ def test_init_never_overwrites_without_force(securefl, refused, tmp_path):
     assert (tmp_path / "policy.toml").read_text() != "mine"
 
 
-def test_starter_and_example_are_the_demo(securefl, tmp_path):
+def test_starter_and_example_are_the_defaults(securefl, tmp_path):
     securefl("init", tmp_path)
     for path in (tmp_path / "securefl.toml", EXAMPLE):
         assert ExperimentConfig.load(path).to_dict() == ExperimentConfig().to_dict()
+
+
+def test_the_private_example_is_the_demo(securefl, monkeypatch):
+    shown = []
+    monkeypatch.setattr("securefl.cli.demo.train", lambda config, *_, **__: shown.append(config))
+    assert securefl("demo").code == 0
+    assert ExperimentConfig.load(PRIVATE).to_dict() == shown[0].to_dict()
+
+
+def test_the_private_example_runs_in_a_smaller_form(securefl, tmp_path):
+    text = PRIVATE.read_text()
+    for line, less in (
+        ("parties = 100", "parties = 6"),
+        ("rounds = 20", "rounds = 2"),
+        ("dropout = 0.1", "dropout = 0.2"),
+        ('output = "securefl-report"', f'output = "{tmp_path / "report"}"'),
+        ("# max_colluders = 5", "max_colluders = 1"),
+    ):
+        assert text.count(line) == 1
+        text = text.replace(line, less)
+    (tmp_path / "small.toml").write_text(text)
+    outcome = securefl("run", tmp_path / "small.toml", "--json", tmp_path / "x.json")
+    assert outcome.code == 0, outcome.err
+    epsilon = json.loads((tmp_path / "x.json").read_text())["epsilon"]
+    assert 7.99 < epsilon["server"] == epsilon["observer"] <= 8.0
+    (ledger,) = (tmp_path / "report").glob("ledger-*.jsonl")
+    assert securefl("ledger", "verify", ledger).code == 0
 
 
 @pytest.mark.parametrize("line", ["max_colluders = 4", "threshold = 13", "dropout = 0.1", "min_survivors = 13"])

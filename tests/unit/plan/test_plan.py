@@ -291,6 +291,7 @@ def test_a_round_context_holds_every_value_of_its_plan():
         "length": 11,
         "graph": Graph.COMPLETE,
         "neighbours": 0,
+        "noise_labels": 0,
         "prefetch": False,
     }
     assert context.quorum == made.parameters.quorum

@@ -153,6 +153,17 @@ class PrivacyLedger:
         with self._journal.held():
             self._to_enter(given)
 
+    def require(self, head: Head) -> None:
+        """Raise unless the entry whose head was noted down elsewhere is there, as it was: nothing was cut off before it.
+
+        Raises:
+            ConfigError: the chain is shorter, or was written anew.
+        """
+        try:
+            verify_file(self.path, head=head)
+        except CryptoError as error:
+            raise ConfigError(f"the privacy ledger {self.path}: {error.message}", remedy=error.remedy) from error
+
     def charged(self, party: str, ctx: bytes, attempt: bytes) -> Head | None:
         """Number and digest of the entry of an attempt, which may be resent as it is; None where there is none.
 

@@ -19,14 +19,13 @@ from securefl.dp.rotation import padded
 from securefl.errors import UnsafePlanError
 
 _BITS: Final = 24
-_LEAST: Final = 1.0 / 16
-"""The least variance that samplers take."""
-
 _MOST: Final = 2.0**90
 
 
 def choose(mechanism: Mechanism, floor: Floor, size: int, grid: ModularGrid) -> Release:
     """Return the release with the finest grid that has at least the mechanism's noise multiplier.
+
+    On a grid so coarse that the least noise of the mechanism is more than that, the noise is more: see `Release.noise_multiplier`.
 
     Args:
         mechanism: what was asked for.
@@ -64,7 +63,7 @@ def choose(mechanism: Mechanism, floor: Floor, size: int, grid: ModularGrid) -> 
             return True
         return math.sqrt(variance * mechanism.shares(floor)) >= target * bound.l2
 
-    variance = _least(enough)
+    variance = _least_enough(enough, mechanism.least_variance(floor))
     try:
         radius = radius_at(variance)
         RoundingBound(radius, dimension, mechanism.slack)
@@ -78,11 +77,12 @@ def choose(mechanism: Mechanism, floor: Floor, size: int, grid: ModularGrid) -> 
     return Release(mechanism=mechanism, floor=floor, size=size, grid=grid, radius=radius, variance=variance)
 
 
-def _least(enough: Callable[[float], bool]) -> float:
-    """Return the least variance of 24 bits that is enough."""
-    if enough(_LEAST):
-        return _LEAST
-    low, high = _LEAST, 2 * _LEAST
+def _least_enough(enough: Callable[[float], bool], least: float) -> float:
+    """Return the least variance of 24 bits that is enough, and not below what the mechanism takes."""
+    least = -_rounded_down(-least)
+    if enough(least):
+        return least
+    low, high = least, 2 * least
     while not enough(high):
         low, high = high, 2 * high
         if high > _MOST:

@@ -39,6 +39,9 @@ from securefl.errors import UnsafePlanError
 MOST_DROPOUTS: Final = 62
 """Seeds that a party can deal beside its other secrets."""
 
+_LEAST_VARIANCE: Final = 1 / 16
+"""What samplers take at least."""
+
 LEAST_SIGMA: Final = 0.75
 """Below this the sum of discrete Gaussians is too far from one for its bound to be worth anything."""
 
@@ -139,6 +142,10 @@ class Mechanism:
         Raises:
             UnsafePlanError: it does not.
         """
+
+    def least_variance(self, floor: Floor) -> float:
+        """The least variance that this mechanism takes; on a coarse grid it may be more noise than was asked for."""
+        return max(_LEAST_VARIANCE, self.min_sigma**2)
 
     def draw_party(self, variance: Fraction, floor: Floor, count: int, random: RandomSource = OS) -> Integers | None:
         """A party's share of the noise; None where parties add none."""
@@ -266,6 +273,14 @@ class DistributedSkellam(Mechanism):
     def _inflation(self, floor: Floor) -> Fraction:
         """Return (n - J) / (n - J - c): what colluders know is made up for."""
         kept = floor.parties - self.max_dropouts
+        most = min(kept, kept if floor.threshold is None else floor.threshold) - 2
+        if not 0 <= floor.colluders <= most:
+            raise UnsafePlanError(
+                "too many colluders for XNoise",
+                value=floor.colluders,
+                bound=f"0..{most}, that is min(n - max_dropouts, threshold) - 2",
+                remedy="lower max_dropouts or max_colluders, or raise the threshold",
+            )
         return Fraction(kept, kept - floor.colluders)
 
     def check(self, variance: Fraction, floor: Floor) -> None:
@@ -287,6 +302,13 @@ class DistributedSkellam(Mechanism):
                 bound=">= 1/16",
                 remedy="raise ring_bits: a finer grid has more noise in it",
             )
+
+    def least_variance(self, floor: Floor) -> float:
+        """Under XNoise so much that its smallest component can be drawn."""
+        least = Mechanism.least_variance(self, floor)
+        if self.compensated:
+            least = max(least, _LEAST_VARIANCE / float(min(self.components(Fraction(1), floor))) * (1 + 1e-9))
+        return least
 
     def components(self, variance: Fraction, floor: Floor) -> list[Fraction]:
         """Return the variances of a party's J + 1 shares: V/n, then V / ((n - j)(n - j + 1)), all times (n - J)/(n - J - c)."""
