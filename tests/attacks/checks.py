@@ -1032,14 +1032,15 @@ CHECKS = [
     check(
         "policy on keys ahead",
         "session/client.py",
-        "            self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)\n        except PolicyRefusedError:",
-        "            pass\n        except PolicyRefusedError:",
+        "self._check_policy(plan, context, self.rounds_joined)\n"
+        "            self._require_budget(plan, context, pre_context(context))\n        except",
+        "self._require_budget(plan, context, pre_context(context))\n        except",
         "prefetch",
     ),
     check(
         "policy on entering the round ahead",
         "session/client.py",
-        "self._policy.check(plan, self._roster, rounds_before=self.rounds_joined - counted)",
+        "self._check_policy(plan, following.context, self.rounds_joined - counted)",
         "pass",
         "prefetch",
     ),
@@ -1182,8 +1183,7 @@ CHECKS = [
     check(
         "policy on the invitation",
         "session/client.py",
-        "            self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)\n"
-        "        except PolicyRefusedError as refusal:",
+        "            self._check_policy(plan, context, self.rounds_joined)\n        except PolicyRefusedError as refusal:",
         "            pass\n        except PolicyRefusedError as refusal:",
         "downgrade",
     ),
@@ -1426,12 +1426,12 @@ CHECKS = [
     check(
         "noise as demanded",
         "policy/policy.py",
-        "if self.min_noise_multiplier is not None and release.noise_multiplier < self.min_noise_multiplier:",
+        "if self.min_noise_multiplier is not None and release.effective_multiplier < self.min_noise_multiplier:",
         NEVER,
         "privacy",
     ),
     check("noise of the parties", "policy/policy.py", "if release.noise_by_server:", NEVER, "privacy"),
-    check("epsilon of a party", "policy/policy.py", "if not spent <= self.max_epsilon:", NEVER, "privacy"),
+    check("epsilon of a party", "policy/policy.py", "if not cost <= self.max_epsilon:", NEVER, "privacy"),
     check("a ledger at all", "session/charging.py", "    if ledger is None:", "    if False:", "privacy"),
     check(
         "charged before y_u",
@@ -1450,20 +1450,56 @@ CHECKS = [
     check(
         "charged before opening",
         "session/server.py",
-        "heads = ledger.charge_all(self._charges(survivors, ctx))",
+        "heads = ledger.charge_all(self._charges(self.plan, self._number, survivors, ctx))",
         "heads = ()",
         "privacy",
     ),
     check(
         "budget asked before inviting",
         "session/server.py",
-        "ledger.check(*self._charges(range(len(self._roster)), bytes(32)))",
+        "ledger.check(*self._charges(plan, number, range(len(self._roster)), bytes(32)))",
         "pass",
         "privacy",
     ),
     check("ledgers that were cut off", "session/charging.py", "ledger.require(head)", "pass", "privacy"),
     check(
         "colluders of XNoise", "dp/mechanisms/mechanism.py", "if not 0 <= floor.colluders <= most:", NEVER, "privacy"
+    ),
+    check(
+        "sums past a ledger",
+        "policy/policy.py",
+        "if has_ledger and _NOISE_BY.index(offered) > _NOISE_BY.index(self.noise_by):",
+        NEVER,
+        "privacy",
+    ),
+    check(
+        "epsilon by the ledger",
+        "session/client.py",
+        "spent = functools.partial(ledger.projected, charge)",
+        "pass",
+        "privacy",
+    ),
+    check("one owner", "session/client.py", "account_of(party) not in map(account_of, owners)", "False", "privacy"),
+    check(
+        "central noise is remembered",
+        "session/result.py",
+        "math.inf if ledger.noise_by_server else spent",
+        "spent",
+        "privacy",
+    ),
+    check(
+        "an adaptive clip hides no number",
+        "dp/mechanisms/mechanism.py",
+        "if self.adaptive and self.relation == Relation.ADD_REMOVE:",
+        NEVER,
+        "privacy",
+    ),
+    check(
+        "noise as it protects",
+        "policy/policy.py",
+        "release.effective_multiplier < self.min_noise_multiplier",
+        "release.noise_multiplier < self.min_noise_multiplier",
+        "privacy",
     ),
     check("metrics beside noise", "plan/privacy.py", "    if metrics:", "    if False:", "privacy"),
     check(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import securefl as sfl
-from securefl.dp.ledger import verify_file
+from securefl.dp.ledger import Charge, Head, verify_file
 from securefl.dp.mechanisms import Floor, choose
 from securefl.dp.mechanisms.mechanism import MECHANISMS
 from securefl.dp.modular_grid import ModularGrid
@@ -18,8 +18,11 @@ from securefl.errors import PolicyRefusedError
 from securefl.plan import Plan
 from securefl.plan.privacy import PrivacyMessage
 from securefl.policy import ClientPolicy
+from securefl.secagg.context import pre_context_of
 from securefl.session import SecAggClient, SecAggServer
 from securefl.types import Step
+from securefl.wire.envelope import SERVER_INDEX, seal
+from securefl.wire.messages import Invite, Kind
 
 NAMES = tuple(f"p{i}" for i in range(6))
 TEMPLATE = {"w": ((8,), "float64")}
@@ -312,3 +315,206 @@ def test_a_strangers_xnoise_with_no_honest_noise_left_is_refused_and_crashes_nob
         fields[place][at] = dropouts
         with pytest.raises(sfl.UnsafePlanError):
             Plan.from_bytes(msgspec.msgpack.encode(fields))
+
+
+def test_a_round_that_cannot_begin_leaves_the_released_sum_as_it_was(tmp_path):
+    """Otherwise each attempt would release the same exact sum under fresh noise of the server, for nothing."""
+    session = sfl.MemorySession(plan_of(sfl.CentralDiscreteGaussian), NAMES, ledger=ledger_of(tmp_path))
+    session.round(dict.fromkeys(NAMES, UPDATE))
+    server = session._server
+    released = server.result().integers
+    for _ in range(3):
+        with pytest.raises(sfl.SecureFLError):
+            server.start_round({"w": "no array"})
+        assert np.array_equal(server.result().integers, released)
+
+
+def test_a_refused_round_under_an_adaptive_clip_leaves_the_plan_of_the_opened_sum(tmp_path):
+    plan = plan_of(sfl.DistributedSkellam).replace(
+        privacy=sfl.DistributedSkellam(clip=sfl.QuantileClip(1.0, bit_noise=5.0), noise_multiplier=1.0)
+    )
+    session = sfl.MemorySession(plan, NAMES, ledger=ledger_of(tmp_path, epsilon=one_round_costs(plan) * 1.0001))
+    result = session.round(dict.fromkeys(NAMES, UPDATE))
+    assert result.next_plan != plan
+    with pytest.raises(sfl.PrivacyBudgetError):
+        session.round(dict.fromkeys(NAMES, UPDATE))
+    assert session.plan == plan
+
+
+def test_once_the_server_has_added_the_noise_itself_nothing_bounds_what_it_knows(tmp_path):
+    ledger = ledger_of(tmp_path)
+    central = plan_of(sfl.CentralDiscreteGaussian, relation="zero-out")
+    assert math.isinf(sfl.aggregate(dict.fromkeys(NAMES, UPDATE), central, ledger=ledger).spent.server)
+    later = sfl.aggregate(dict.fromkeys(NAMES, UPDATE), plan_of(), ledger=ledger).spent
+    assert math.isinf(later.server)
+    assert math.isfinite(later.observer)
+
+
+@pytest.mark.parametrize("offered", ["none", "server"])
+def test_a_party_with_a_ledger_takes_part_in_no_sum_that_its_ledger_would_not_bound(offered, tmp_path):
+    """A policy without a noise floor, and a server that leaves out the noise, or adds it itself."""
+    plan = plan_of(sfl.CentralDiscreteGaussian) if offered == "server" else plan_of().replace(privacy=None)
+    roster = sfl.Roster.unsigned(NAMES)
+    server = SecAggServer(plan, roster=roster, ledger=ledger_of(tmp_path) if offered == "server" else None)
+    invite = dict(server.start_round())["p0"]
+    strict = SecAggClient(
+        "p0", roster=roster, policy=ClientPolicy(server="semi-honest"), ledger=ledger_of(tmp_path, "own")
+    )
+    with pytest.raises(PolicyRefusedError) as refused:
+        strict.receive(invite)
+    assert refused.value.floor == "noise_by"
+    lenient = ClientPolicy(server="semi-honest", noise_by=offered)
+    assert SecAggClient("p0", roster=roster, policy=lenient, ledger=ledger_of(tmp_path, "own2")).receive(invite)
+
+
+def test_a_ledger_beside_a_plan_without_noise_is_a_mistake_that_is_named(tmp_path):
+    with pytest.raises(sfl.ConfigError, match="no differential privacy"):
+        sfl.aggregate(dict.fromkeys(NAMES, UPDATE), plan_of().replace(privacy=None), ledger=ledger_of(tmp_path))
+
+
+def test_a_limit_on_epsilon_counts_what_the_ledger_knows_of_earlier_plans_and_clients(tmp_path):
+    """Costly rounds first, each with a client object of its own: the limit holds all the same."""
+    roster, book = sfl.Roster.unsigned(NAMES), ledger_of(tmp_path, "own")
+    costly, cheap = plan_of(noise=1.0), plan_of(noise=5.0)
+    limit = one_round_costs(costly) * 1.05
+    policy = ClientPolicy(server="semi-honest", max_epsilon=limit, delta=1e-5)
+
+    def invited(plan):
+        server = SecAggServer(plan, roster=roster, ledger=ledger_of(tmp_path, f"server-{plan.digest().hex()[:8]}"))
+        client = SecAggClient("p0", roster=roster, policy=policy, ledger=book)
+        return client.receive(dict(server.start_round())["p0"])
+
+    assert invited(costly)
+
+    def charge(plan):
+        release = plan.release
+        return Charge(
+            owner="p0",
+            party="p0",
+            session=bytes(16),
+            ctx=bytes(32),
+            attempt=len(book.entries).to_bytes(2, "big"),
+            plan=bytes(32),
+            event=release.event,
+            relation=plan.privacy.relation,
+            unit=plan.privacy.unit,
+            floor=release.floor.survivors,
+            colluders=release.floor.colluders,
+        )
+
+    def many_cheap_rounds():
+        for _ in range(9):
+            invited(cheap)
+            book.charge(charge(cheap))
+
+    book.charge(charge(costly))
+    with pytest.raises(PolicyRefusedError, match="with this round all of them cost") as refused:
+        many_cheap_rounds()
+    assert refused.value.floor == "max_epsilon"
+    assert book.spent() <= limit
+
+
+def test_another_name_on_another_roster_opens_no_second_budget(tmp_path):
+    plan = plan_of()
+    book = ledger_of(tmp_path, "own", epsilon=one_round_costs(plan) * 1.0001)
+    own = {name: ledger_of(tmp_path, name) for name in NAMES} | {"p0": book}
+    sfl.MemorySession(plan, NAMES, ledger=ledger_of(tmp_path), ledgers=own).round(dict.fromkeys(NAMES, UPDATE))
+    renamed = sfl.Roster.unsigned(("hospital", *NAMES[1:]))
+    policy = ClientPolicy.matching(plan)
+    with pytest.raises(sfl.ConfigError, match="pass owner='p0'"):
+        SecAggClient("hospital", roster=renamed, policy=policy, ledger=book)
+    client = SecAggClient("hospital", roster=renamed, policy=policy, ledger=book, owner="p0")
+    server = SecAggServer(plan, roster=renamed, ledger=ledger_of(tmp_path, "server"))
+    with pytest.raises(sfl.PrivacyBudgetError):
+        client.receive(dict(server.start_round())["hospital"])
+
+
+def test_the_headline_of_cohorts_is_what_the_ledger_says_after_all_of_them(tmp_path):
+    names = [f"q{i}" for i in range(12)]
+    ledger = ledger_of(tmp_path)
+    plan = plan_of()
+    before = sfl.aggregate(dict.fromkeys(names[6:], UPDATE), plan, ledger=ledger).spent
+    result = sfl.aggregate_cohorts(dict.fromkeys(names, UPDATE), plan, ledger=ledger)
+    assert result.spent.observer == ledger.spent() > before.observer
+    assert all(cohort.spent == result.spent for cohort in result.results.values())
+
+
+def test_an_adaptive_clip_is_refused_where_the_number_of_parties_is_what_must_not_show():
+    with pytest.raises(sfl.UnsafePlanError, match="adaptive clip under add-remove"):
+        sfl.CentralDiscreteGaussian(clip=sfl.QuantileClip())
+    sfl.CentralDiscreteGaussian(clip=sfl.QuantileClip(), relation="zero-out")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("variance", math.inf),
+        ("variance", math.nan),
+        ("variance", 0.0),
+        ("radius", math.nan),
+        ("radius", -1.0),
+        ("noise_multiplier", math.nextafter(1.0, 0.0)),
+        ("noise_multiplier", 5e-324),
+        ("slack", math.inf),
+        ("denominator", math.nan),
+        ("k", math.nan),
+    ],
+)
+def test_numbers_at_the_ends_of_floats_are_refused_by_a_typed_error(field, value, tmp_path):
+    plan = plan_of().replace(
+        privacy=sfl.DistributedSkellam(clip=sfl.QuantileClip(1.0, bit_noise=0.5), noise_multiplier=0.9)
+    )
+    server = SecAggServer(plan, roster=sfl.Roster.unsigned(NAMES), ledger=ledger_of(tmp_path))
+    server.start_round()
+    fields = msgspec.msgpack.decode(plan.to_bytes())
+    place = [isinstance(part, list) and part[:1] == ["distributed-skellam"] for part in fields].index(True)
+    fields[place][[f.name for f in msgspec.structs.fields(PrivacyMessage)].index(field)] = value
+    forged = seal(
+        Kind.INVITE,
+        Invite(msgspec.msgpack.encode(fields), server._roster.digest()),
+        session=server.session,
+        round_number=2,
+        sender=SERVER_INDEX,
+        binding=pre_context_of(server.session, 2, server._roster.digest()),
+    )
+    client = SecAggClient(
+        "p0", roster=server._roster, policy=ClientPolicy(server="semi-honest"), ledger=ledger_of(tmp_path, "own")
+    )
+    try:
+        client.receive(forged)
+    except sfl.SecureFLError:
+        return
+    assert field == "slack", "only an infinite slack is a plan: beta = 0"
+
+
+def test_a_floor_on_noise_is_one_on_what_protects_not_on_a_number_of_the_plan():
+    """On a grid of eight coordinates Skellam noise of multiplier 1 is worth less than a Gaussian of 1."""
+    coarse, fine = (
+        sfl.Plan(
+            template=TEMPLATE,
+            parties=100,
+            protocol=sfl.SecAgg(server="semi-honest", min_survivors=99, max_colluders=1),
+            encoding=grid,
+            privacy=sfl.DistributedSkellam(clip=1.0, noise_multiplier=1.0),
+        )
+        for grid in (ModularGrid(8, "modular", 2.0), ModularGrid(20))
+    )
+    assert coarse.release.effective_multiplier < 0.9
+    assert fine.release.effective_multiplier >= 0.99
+    policy = ClientPolicy(server="semi-honest", min_noise_multiplier=0.99)
+    roster = sfl.Roster.unsigned([f"p{i}" for i in range(100)])
+    policy.check(fine, roster)
+    with pytest.raises(PolicyRefusedError, match="is worth"):
+        policy.check(coarse, roster)
+
+
+def test_two_ledgers_of_one_party_keep_their_heads_apart(tmp_path):
+    """One for each relation, as the ledger itself asks for."""
+    used = sfl.UsedFile.create(tmp_path / "used")
+    plan, roster = plan_of(), sfl.Roster.unsigned(NAMES)
+    books = [ledger_of(tmp_path, "one"), ledger_of(tmp_path, "two")]
+    for number in range(3):
+        used.anchor(bytes(16), number, books[0].path, Head(number + 1, bytes([number]) * 32))
+    SecAggClient("p0", roster=roster, policy=ClientPolicy.matching(plan), used=used, ledger=books[1])
+    with pytest.raises(sfl.ConfigError, match="is missing"):
+        SecAggClient("p0", roster=roster, policy=ClientPolicy.matching(plan), used=used, ledger=books[0])

@@ -128,7 +128,8 @@ def test_a_chosen_release_has_the_noise_asked_for_fits_the_ring_and_no_finer_gri
     assert release.noise_multiplier >= noise
     assert release.headroom >= release.grid.room(release.dimension) * (1 - 1e-9)
     if release.variance > asked.least_variance(floor) * (1 + 1e-6):
-        assert release.noise_multiplier <= noise * (1 + 1e-3)
+        # D2^2 is a whole number: on a coarse grid it jumps.
+        assert release.noise_multiplier <= noise * (1 + 1e-3 + 1 / release.bound.squared)
         with pytest.raises(sfl.UnsafePlanError):
             dataclasses.replace(release, variance=release.variance * 0.99)
     with pytest.raises(sfl.UnsafePlanError):

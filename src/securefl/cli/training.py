@@ -10,6 +10,7 @@ from securefl.dp.accounting.floats import printed
 from securefl.federated import RoundRecord
 from securefl.federated.history import size_text
 from securefl.pipeline.private import release_of
+from securefl.plan.privacy import counted_from
 from securefl.report import Experiment, ExperimentConfig, ExperimentResult, prepare_report, to_dict, write_report
 from securefl.report.experiment import Observer, PrivateRun
 from securefl.report.limits import NO_PRIVACY
@@ -113,9 +114,7 @@ def _privacy(run: PrivateRun, screen: Screen) -> None:
             "delta": f"{run.spent.delta:g}",
             "about": f"one {asked.unit} under {asked.relation}, by Renyi differential privacy, all rounds together",
             "noise": f"{asked.kind}, {release.noise_multiplier:.4g} times the sensitivity in each round",
-            "counted": f"{asked.shares(floor)} shares of it: {floor.survivors} survivors less {floor.colluders} colluders"
-            if asked.shares(floor) > 1
-            else "one share of it",
+            "counted": counted_from(release),
             "clipped": f"{run.clipped} of {len(run.history) * floor.parties} vectors, at norm {release.clip:.3g}",
             "ledger": str(run.ledger),
         }

@@ -84,7 +84,15 @@ class AdaptiveClip:
         """z_D = (z^-2 - (2 sigma_b)^-2)^(-1/2): the noise on the update over C."""
         inverse = 1 / self.noise_multiplier
         vote = 1 / (2 * self._sigma_b)
-        return 1 / math.sqrt((inverse - vote) * (inverse + vote))
+        left = (inverse - vote) * (inverse + vote)
+        if not left > 0:
+            raise UnsafePlanError(
+                "the bit alone spends all of the noise: noise_multiplier",
+                value=self.noise_multiplier,
+                bound=f"< {2 * self._sigma_b:g}",
+                remedy="raise bit_noise",
+            )
+        return 1 / math.sqrt(left)
 
     @property
     def bit_scale(self) -> float:

@@ -24,6 +24,7 @@ from securefl.pipeline.private import release_of
 from securefl.plan import Plan
 from securefl.secagg.graph import shuffle
 from securefl.session import RoundResult
+from securefl.session.result import Spent, spent_of
 from securefl.types import Graph, Step, Tree
 
 
@@ -39,6 +40,7 @@ class CohortsResult:
         results: what each cohort yielded, by its name.
         failed: the error that ended a cohort, by its name; its parties are not in the sum.
         members: the parties of each cohort.
+        spent: what all rounds so far cost the party that spent most, in any cohort, under privacy.
     """
 
     mean: Tree
@@ -48,6 +50,7 @@ class CohortsResult:
     results: Mapping[str, RoundResult]
     failed: Mapping[str, RoundAbortedError]
     members: Mapping[str, tuple[str, ...]]
+    spent: Spent | None = None
 
     @property
     def survivors(self) -> tuple[str, ...]:
@@ -186,7 +189,10 @@ def aggregate_cohorts(
             suspects=sorted({suspect for error in failed.values() for suspect in error.suspects}),
             remedy="start a new round, with larger cohorts or a plan for more dropouts",
         )
-    return _added(plan, results, failed, members)
+    spent = None if ledger is None else spent_of(ledger)
+    # Each was told while the others had not been charged: the headline is the maximum over all of them.
+    results = {name: dataclasses.replace(result, spent=spent) for name, result in results.items()}
+    return dataclasses.replace(_added(plan, results, failed, members), spent=spent)
 
 
 def _session(

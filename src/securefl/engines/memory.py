@@ -80,6 +80,7 @@ class MemorySession:
                 policy=accepting if policies is None else _policy_of(policies, name),
                 identity=keys.get(name),
                 ledger=ledger if ledgers is None else ledgers.get(name),
+                owner=name,
                 random=random,
             )
             for name in self.parties
@@ -196,7 +197,7 @@ class _Exchange:
                 step: (self._seconds[step][_CLIENTS], self._seconds[step][_SERVER]) for step in result.bytes_by_step
             },
             refusals=tuple(self._refusals),
-            saturated={name: client.saturated for name, client in self._clients.items()},
+            saturated={name: client.saturated for name, client in self._clients.items()} if simulated else {},
             simulated=simulated,
         )
 

@@ -85,5 +85,5 @@ def product_of_primes(limit: int) -> int:
 @contextlib.contextmanager
 def releasing_the_interpreter() -> Iterator[None]:
     """Let other threads run while this one computes: GMP's operations give up Python's lock for their time."""
-    with gmpy2.local_context(gmpy2.get_context(), allow_release_gil=True):
+    with gmpy2.context(gmpy2.get_context(), allow_release_gil=True):
         yield

@@ -44,7 +44,7 @@ def pack(values: npt.NDArray[np.int64], offset: int, bits: int, slots: int) -> l
             np.add(block[whole * slots :], offset, out=signed[whole, :rest])
         buffer = np.zeros((len(table), stride), dtype=np.uint8)
         for lane, shift, words in _lanes(buffer, groups, bits):
-            words |= table[:, lane::_LANES] << shift
+            np.bitwise_or(words, table[:, lane::_LANES] << shift, out=words)
         data = buffer.tobytes()
         packed += (int.from_bytes(data[at : at + used], "little") for at in range(0, len(data), stride))
     return packed

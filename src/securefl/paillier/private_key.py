@@ -123,11 +123,13 @@ class PrivateKey(Redacted):
             CryptoError: wrong password, altered, of another version, or a size that is refused.
         """
         plain = open_with_password(data, password, purpose=_PURPOSE)
+        if plain[: len(_MAGIC)] != _MAGIC or len(plain) < _HEADER_BYTES:
+            raise CryptoError("what was sealed here is no Paillier private key", remedy="give the private key's file")
         version, blum = plain[len(_MAGIC) : len(_MAGIC) + 2]
         half = int.from_bytes(plain[_HEADER_BYTES - 2 : _HEADER_BYTES], "big") // 16
-        if plain[: len(_MAGIC)] != _MAGIC or version != _VERSION or len(plain) != _HEADER_BYTES + 2 * half:
+        if version != _VERSION or blum > 1 or len(plain) != _HEADER_BYTES + 2 * half:
             raise CryptoError(
-                f"a Paillier private key of version {version}, this library reads version {_VERSION}",
+                f"a Paillier private key of version {version}, kind {blum} and {len(plain)} bytes, which this library does not read",
                 remedy="update securefl",
             )
         p, q = (int.from_bytes(plain[start : start + half], "big") for start in (_HEADER_BYTES, _HEADER_BYTES + half))

@@ -14,7 +14,6 @@ from securefl.errors import UnsafePlanError
 from securefl.pipeline.private import release_of
 from securefl.plan import Plan
 
-
 _NEXT_TO_NONE: Final = 1e-9
 """A multiplier that any mechanism's least noise exceeds."""
 

@@ -168,7 +168,7 @@ def lines(release: Release) -> list[str]:
     asked = release.mechanism
     adaptive = " (adaptive)" if asked.adaptive else ""
     over = f"multiplier {release.noise_multiplier:.6g} over clip {release.clip:g}{adaptive}"
-    counted = f"counted from {asked.shares(release.floor)} shares; per {asked.unit}, {asked.relation}"
+    counted = f"{counted_from(release)}; per {asked.unit}, {asked.relation}"
     mean = f"mean over {release.denominator:g}, noise of {release.noise_std:.3g} in each of its values"
     text = [
         f"  {asked.kind} noise: {over}, {counted}",
@@ -185,6 +185,18 @@ def lines(release: Release) -> list[str]:
             "More parties help; with few, use example-level DP-SGD"
         )
     return text
+
+
+def counted_from(release: Release) -> str:
+    """What of the noise is certain to be there, in words."""
+    asked, floor = release.mechanism, release.floor
+    if release.noise_by_server:
+        return "all of it the server's"
+    if release.seeds:
+        return f"the same for up to {release.seeds} dropouts and {floor.colluders} colluders"
+    if (shares := asked.shares(floor)) > 1:
+        return f"counted from {shares} shares, {floor.survivors} survivors less {floor.colluders} colluders"
+    return "each party's own counted alone"
 
 
 def facts(release: Release) -> dict[str, Any]:

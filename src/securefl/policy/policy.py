@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from securefl.crypto.digest import digest
 from securefl.dp.accounting.composition import Repeated
@@ -20,6 +21,9 @@ from securefl.errors import ConfigError, PolicyRefusedError
 from securefl.plan import Plan, Roster
 from securefl.plan.toml_file import line_of, read_table
 from securefl.types import Graph, ServerModel
+
+_NOISE_BY: Final = ("parties", "server", "none")
+"""Whose noise a release may have, from the strictest on."""
 
 _KEYS: dict[str, Any] = {
     "server": str,
@@ -34,6 +38,7 @@ _KEYS: dict[str, Any] = {
     "roster_fingerprint": str,
     "roster_owner": str,
     "min_noise_multiplier": (int, float),
+    "noise_by": str,
     "max_epsilon": (int, float),
     "delta": (int, float),
 }
@@ -55,7 +60,10 @@ class ClientPolicy:
         expires: the last day on which the policy holds; None for no end.
         roster_fingerprint: the only roster accepted, as `securefl roster show` prints it; empty for the one on disk.
         roster_owner: fingerprint of the key that must have signed the roster; empty for any, or none.
-        min_noise_multiplier: the least differentially private noise; None for none demanded.
+        min_noise_multiplier: the least differentially private noise, as `Release.effective_multiplier` counts it; None for none
+            demanded.
+        noise_by: what a party that keeps a privacy ledger takes part in: only noise of the "parties", the "server"'s too, or sums
+            with "none" as well. Without a ledger it says nothing.
         max_epsilon: the most privacy loss, of all rounds that this party joined and the next one, each as the plan has it; None for
             no demand. A `PrivacyLedger` with a budget is the exact form of it.
         delta: at which `max_epsilon` is meant; needed with it.
@@ -78,6 +86,7 @@ class ClientPolicy:
     roster_fingerprint: str = ""
     roster_owner: str = ""
     min_noise_multiplier: float | None = None
+    noise_by: str = "parties"
     max_epsilon: float | None = None
     delta: float | None = None
     simulated: bool = False
@@ -106,6 +115,8 @@ class ClientPolicy:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
                 raise self._bad(name, value, "a number above 0, or none")
+        if self.noise_by not in _NOISE_BY:
+            raise self._bad("noise_by", self.noise_by, 'one of "parties", "server", "none"')
         if self.delta is not None and (
             isinstance(self.delta, bool) or not isinstance(self.delta, int | float) or not 0 < self.delta < 1
         ):
@@ -139,6 +150,7 @@ class ClientPolicy:
             min_threshold=chosen.threshold,
             min_colluders=chosen.max_colluders,
             min_noise_multiplier=_noise_of(plan),
+            noise_by="none" if plan.release is None else "server" if plan.release.noise_by_server else "parties",
             purposes=(plan.purpose,) if plan.purpose else (),
             simulated=True,
         )
@@ -186,13 +198,24 @@ class ClientPolicy:
         fields = [field for field in dataclasses.fields(self) if field.name not in {"source", "simulated"}]
         return digest("policy", *(f"{field.name}={getattr(self, field.name)!s}" for field in fields))
 
-    def check(self, plan: Plan, roster: Roster, *, rounds_before: int = 0, today: dt.date | None = None) -> None:
+    def check(
+        self,
+        plan: Plan,
+        roster: Roster,
+        *,
+        rounds_before: int = 0,
+        spent: Callable[[float], float] | None = None,
+        has_ledger: bool = False,
+        today: dt.date | None = None,
+    ) -> None:
         """Decide on an invitation.
 
         Args:
             plan: what the server proposes.
             roster: this party's own.
             rounds_before: rounds that this party has joined so far.
+            spent: what its ledger would say after this round, at a delta; without it all rounds before count as this plan's.
+            has_ledger: whether it keeps one.
             today: the date, UTC; by default now.
 
         Raises:
@@ -238,12 +261,21 @@ class ClientPolicy:
                 "roster_owner",
                 f"the roster is signed by {roster.owner_fingerprint or 'nobody'}, this party accepts {self.roster_owner}",
             )
-        self._check_privacy(plan, rounds_before)
+        self._check_privacy(plan, rounds_before, spent, has_ledger=has_ledger)
         if plan.policy_digest and plan.policy_digest != self.digest():
             raise self._refuse("policy_digest", "the plan was agreed on under another policy than this party's")
 
-    def _check_privacy(self, plan: Plan, rounds_before: int) -> None:
-        """The floors on noise; what this party's ledger says is asked by the ledger."""
+    def _check_privacy(
+        self, plan: Plan, rounds_before: int, spent: Callable[[float], float] | None, *, has_ledger: bool
+    ) -> None:
+        """The floors on noise; a budget of this party's ledger is the ledger's to hold."""
+        offered = "none" if plan.release is None else "server" if plan.release.noise_by_server else "parties"
+        if has_ledger and _NOISE_BY.index(offered) > _NOISE_BY.index(self.noise_by):
+            what = {
+                "none": "the plan adds no noise, and its exact sum would be in no ledger",
+                "server": "the plan's noise is the server's, who sees the sum without it",
+            }[offered]
+            raise self._refuse("noise_by", f"{what}; this party accepts noise by {self.noise_by}")
         demanded = [name for name in ("min_noise_multiplier", "max_epsilon") if getattr(self, name) is not None]
         if not demanded:
             return
@@ -255,25 +287,28 @@ class ClientPolicy:
                 demanded[0],
                 "the noise is the server's, who sees the sum without it; this party demands noise of the parties",
             )
-        if self.min_noise_multiplier is not None and release.noise_multiplier < self.min_noise_multiplier:
+        if self.min_noise_multiplier is not None and release.effective_multiplier < self.min_noise_multiplier:
             raise self._refuse(
                 "min_noise_multiplier",
-                f"the plan's noise multiplier is {release.noise_multiplier:.6g}, this party demands "
+                f"the plan's noise multiplier is worth {release.effective_multiplier:.6g}, this party demands "
                 f"{self.min_noise_multiplier:g}",
             )
         if self.max_epsilon is not None:
             rounds, delta = rounds_before + 1, self.delta or 0.0
-            spent = rdp_epsilon(
-                Repeated(release.event, rounds),
-                delta,
-                Relation.parse(release.mechanism.relation),
-                draws=release.draws * rounds,
-            )
-            if not spent <= self.max_epsilon:
+            if spent is not None:
+                cost, what = spent(delta), "with this round all of them"
+            else:
+                what = f"{rounds} rounds of this plan"
+                cost = rdp_epsilon(
+                    Repeated(release.event, rounds),
+                    delta,
+                    Relation.parse(release.mechanism.relation),
+                    draws=release.draws * rounds,
+                )
+            if not cost <= self.max_epsilon:
                 raise self._refuse(
                     "max_epsilon",
-                    f"{rounds} rounds of this plan cost epsilon {printed(spent)} at delta {delta:g}, this party "
-                    f"allows {self.max_epsilon:g}",
+                    f"{what} cost epsilon {printed(cost)} at delta {delta:g}, this party allows {self.max_epsilon:g}",
                 )
 
     def check_attendance(self, attending: int) -> None:
@@ -294,4 +329,4 @@ class ClientPolicy:
 def _noise_of(plan: Plan) -> float | None:
     """The noise multiplier that parties themselves see to; none where the server adds the noise."""
     release = plan.release
-    return None if release is None or release.noise_by_server else release.noise_multiplier
+    return None if release is None or release.noise_by_server else release.effective_multiplier

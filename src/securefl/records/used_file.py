@@ -20,9 +20,6 @@ from securefl.records.receipt_chain import Head
 from securefl.types import Step
 
 ID_BYTES: Final = 16
-_ANCHOR: Final = "ledger_"
-"""Before the number of a ledger's entry, where the step of a record would stand."""
-
 _OPENING: Final = b"securefl-used 1 "
 _HEADER: Final = re.compile(rb"securefl-used 1 ([0-9a-f]{%d})" % (2 * ID_BYTES))
 _RECORD: Final = re.compile(
@@ -176,31 +173,33 @@ class UsedFile:
                 )
             append(line)
 
-    def anchor(self, session: bytes, round_number: int, head: Head) -> None:
-        """Record the head of a ledger; a ledger that is shorter or another one is then known to be.
+    def anchor(self, session: bytes, round_number: int, ledger: Path, head: Head) -> None:
+        """Record the head of a ledger; when it is shorter, or another one lies there, that is then known.
 
         Args:
             session: 16 bytes.
             round_number: the round that was entered last.
+            ledger: where it is; a party may have several, and one that was moved is another one.
             head: number and digest of its entry.
 
         Raises:
             SecretMisuseError: the same number had another digest.
             ConfigError, LocalProtocolError: as `spend`.
         """
-        self.agree(session, round_number, f"{_ANCHOR}{head.number}", head.digest)
+        self.agree(session, round_number, f"{_anchor_of(ledger)}{head.number}", head.digest)
 
-    def anchored(self) -> Head | None:
-        """The last head that `anchor` recorded, by its number; None where there is none.
+    def anchored(self, ledger: Path) -> Head | None:
+        """The last head that `anchor` recorded of a ledger, by its number; None where there is none.
 
         Raises:
             ConfigError: the file cannot be read, or was rolled back.
         """
+        anchor = _anchor_of(ledger)
         with self._journal.held():
             heads = [
-                Head(int(step.removeprefix(_ANCHOR)), digest)
+                Head(int(step.removeprefix(anchor)), digest)
                 for (_, _, step), digests in self._taken.items()
-                if step.startswith(_ANCHOR)
+                if step.startswith(anchor)
                 for digest in digests
             ]
         return max(heads, key=lambda head: head.number, default=None)
@@ -242,6 +241,11 @@ class UsedFile:
         self._joined[key[0]] += step == Step.ADVERTISE
         self.count += 1
         self._history.append(sha256(self._history[-1] if self._history else self.id, line))
+
+
+def _anchor_of(ledger: Path) -> str:
+    """What stands before the number of a ledger's entry, where the step of a record would stand."""
+    return f"ledger_{sha256(str(ledger.resolve()).encode())[:4].hex()}_"
 
 
 def _line(session: bytes, round_number: int, step: str, what: bytes) -> bytes:

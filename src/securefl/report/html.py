@@ -9,6 +9,7 @@ from securefl.dp.accounting.floats import printed
 from securefl.errors import ConfigError
 from securefl.federated.history import size_text
 from securefl.pipeline.private import release_of
+from securefl.plan.privacy import counted_from
 from securefl.report import plots, summary
 from securefl.report.environment import machine, versions
 from securefl.report.experiment import ExperimentResult, PrivateRun
@@ -143,10 +144,7 @@ def _privacy_rows(run: PrivateRun) -> list[tuple[str, str]]:
             f"one {asked.unit}, {asked.relation}; all {len(run.history)} rounds together, by Renyi differential privacy",
         ),
         ("noise", f"{asked.kind}, {release.noise_multiplier:.4g} times the sensitivity in each round"),
-        (
-            "counted shares",
-            f"{asked.shares(floor)}, with at least {floor.survivors} survivors and at most {floor.colluders} colluders",
-        ),
+        ("counted", counted_from(release)),
         ("clip", f"{release.clip:.4g}; {run.clipped} of {len(run.history) * floor.parties} vectors were longer"),
         (
             "grid",

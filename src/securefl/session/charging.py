@@ -11,20 +11,23 @@ from securefl.plan import Plan
 from securefl.records.used_file import UsedFile
 
 
-def charge_for(plan: Plan, party: str, *, session: bytes, round_number: int, ctx: bytes) -> Charge:
+def charge_for(
+    plan: Plan, party: str, *, session: bytes, round_number: int, ctx: bytes, owner: str | None = None
+) -> Charge:
     """The charge of one party's vector in one round; both sides make the same one.
 
     Args:
         plan: a private plan.
-        party: who sends y_u, and whose data it is about.
+        party: who sends y_u.
         session: 16 bytes.
         round_number: a retry is a round of its own, with fresh noise.
         ctx: the round's context, 32 bytes.
+        owner: whose data it is about; the party's unless given.
     """
     release = release_of(plan)
     asked, floor = release.mechanism, release.floor
     return Charge(
-        owner=party,
+        owner=party if owner is None else owner,
         party=party,
         session=session,
         ctx=ctx,
@@ -43,9 +46,14 @@ def require_ledger(plan: Plan, ledger: PrivacyLedger | None, who: str) -> Privac
     """The ledger that a plan needs; None for a plan without privacy.
 
     Raises:
-        ConfigError: a private plan, and no ledger.
+        ConfigError: a private plan, and no ledger; or a ledger, and a plan that would release an exact sum past it.
     """
     if not plan.private:
+        if ledger is not None:
+            raise ConfigError(
+                f"{who} has a privacy ledger, and the plan has no differential privacy: its sum would be exact, and in no ledger",
+                remedy="plan with a mechanism, or leave the ledger out",
+            )
         return None
     if ledger is None:
         raise ConfigError(
@@ -61,5 +69,5 @@ def require_anchor(ledger: PrivacyLedger | None, used: UsedFile | None) -> None:
     Raises:
         ConfigError: entries were cut off, or the ledger was written anew.
     """
-    if ledger is not None and used is not None and (head := used.anchored()) is not None:
+    if ledger is not None and used is not None and (head := used.anchored(ledger.path)) is not None:
         ledger.require(head)

@@ -12,6 +12,7 @@ from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.signing import SigningKey
 from securefl.dp.ledger import Charge, PrivacyBudgetError, PrivacyLedger
+from securefl.dp.ledger.charge import account_of
 from securefl.errors import (
     ConfigError,
     LocalProtocolError,
@@ -71,6 +72,8 @@ class SecAggClient(Redacted):
         receipts: where this party keeps its signed account of each round; None keeps none.
         ledger: where this party enters what its vectors cost, before they leave; needed under a private plan. With a used-file, its
             head is noted there: one that was cut off or written anew is refused.
+        owner: whose data it is about, for the budget, the same whatever this party is called on a roster; the party's name unless
+            given.
         random: the source of keys, masks, rounding and noise.
 
     Raises:
@@ -87,6 +90,7 @@ class SecAggClient(Redacted):
         used: UsedFile | None = None,
         receipts: ReceiptBook | None = None,
         ledger: PrivacyLedger | None = None,
+        owner: str | None = None,
         random: RandomSource = OS,
     ) -> None:
         if not isinstance(policy, ClientPolicy):
@@ -106,6 +110,7 @@ class SecAggClient(Redacted):
         self._identity = identity
         require_anchor(ledger, used)
         self._used = used
+        self._owner = _owner_in(ledger, party) if owner is None else owner
         self._ledger = ledger
         self._random = random
         self._plan: Plan | None = None
@@ -245,7 +250,7 @@ class SecAggClient(Redacted):
             )
         following = self._new_round(context)
         try:
-            self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)
+            self._check_policy(plan, context, self.rounds_joined)
         except PolicyRefusedError as refusal:
             self._note_refusal(following, refusal)
             raise
@@ -267,13 +272,24 @@ class SecAggClient(Redacted):
             random=self._random,
         )
 
+    def _check_policy(self, plan: Plan, context: RoundContext, rounds_before: int) -> None:
+        """Ask this party's policy; what it has spent is its ledger's to say, whatever plans that was under."""
+        ledger = self._ledger
+        spent = None
+        if ledger is not None and plan.private:
+            charge = self._charge(plan, context, pre_context(context))
+            spent = functools.partial(ledger.projected, charge)
+        self._policy.check(plan, self._roster, rounds_before=rounds_before, spent=spent, has_ledger=ledger is not None)
+
     def _require_budget(self, plan: Plan, context: RoundContext, binding: bytes) -> None:
         """Raise where this party's ledger would not allow its vector: it is asked before anything is sent."""
-        if (ledger := require_ledger(plan, self._ledger, repr(self.party))) is not None:
+        if plan.private and (ledger := require_ledger(plan, self._ledger, repr(self.party))):
             ledger.check(self._charge(plan, context, binding))
 
     def _charge(self, plan: Plan, context: RoundContext, binding: bytes) -> Charge:
-        return charge_for(plan, self.party, session=context.session, round_number=context.round, ctx=binding)
+        return charge_for(
+            plan, self.party, owner=self._owner, session=context.session, round_number=context.round, ctx=binding
+        )
 
     def _spender(self, context: RoundContext) -> Callable[[Step, bytes], None] | None:
         return None if self._used is None else functools.partial(self._used.spend, context.session, context.round)
@@ -305,14 +321,11 @@ class SecAggClient(Redacted):
         current, plan = self._round, self._plan
         if current is None or plan is None or current.context.round + 1 >= MAX_ROUNDS:
             return b""
-        try:
-            self._policy.check(plan, self._roster, rounds_before=self.rounds_joined)
-        except PolicyRefusedError:
-            return b""
         context = plan.for_round(current.context.session, current.context.round + 1, roster=self._roster)
         try:
+            self._check_policy(plan, context, self.rounds_joined)
             self._require_budget(plan, context, pre_context(context))
-        except PrivacyBudgetError:
+        except (PolicyRefusedError, PrivacyBudgetError):
             return b""
         self._next = self._new_round(context)
         return self._next.advertise()
@@ -324,7 +337,7 @@ class SecAggClient(Redacted):
             raise LocalProtocolError("keys were sent ahead without a plan", remedy="start a new client")
         counted = self._used is not None  # when its keys were sent
         try:
-            self._policy.check(plan, self._roster, rounds_before=self.rounds_joined - counted)
+            self._check_policy(plan, following.context, self.rounds_joined - counted)
         except PolicyRefusedError as refusal:
             self._note_refusal(following, refusal)
             raise
@@ -351,10 +364,10 @@ class SecAggClient(Redacted):
                 raise LocalProtocolError("there is nothing to mask", remedy="call submit(update) before")
             submission.check_model(plan, current.model_digest)
             # On disk before y_u exists, and never taken back: whatever becomes of the round, the vector may have been seen.
-            if (ledger := require_ledger(plan, self._ledger, repr(self.party))) is not None:
+            if plan.private and (ledger := require_ledger(plan, self._ledger, repr(self.party))):
                 head = ledger.charge(self._charge(plan, current.context, current.binding))
                 if self._used is not None:
-                    self._used.anchor(current.context.session, current.context.round, head)
+                    self._used.anchor(current.context.session, current.context.round, ledger.path, head)
             return self._masked(plan, current, submission)
         except BaseException:
             current.abort()
@@ -439,6 +452,7 @@ class SecAggClient(Redacted):
         identity: SigningKey | None = None,
         receipts: ReceiptBook | None = None,
         ledger: PrivacyLedger | None = None,
+        owner: str | None = None,
         random: RandomSource = OS,
     ) -> SecAggClient:
         """The party as it was when `save` was called; what it sent since, it will not send again.
@@ -454,6 +468,7 @@ class SecAggClient(Redacted):
             identity: as for a new client.
             receipts: as for a new client.
             ledger: as for a new client.
+            owner: as for a new client.
             random: as for a new client.
 
         Raises:
@@ -472,6 +487,7 @@ class SecAggClient(Redacted):
             used=used,
             receipts=receipts,
             ledger=ledger,
+            owner=owner,
             random=random,
         )
         client._diary = client._new_diary(saved.noted)
@@ -479,7 +495,7 @@ class SecAggClient(Redacted):
         client._asked, client._answers = saved.asked, saved.answers
         if saved.plan:
             client._plan = Plan.from_bytes(saved.plan)
-            policy.check(client._plan, roster)
+            policy.check(client._plan, roster, has_ledger=ledger is not None)
         check_not_left(saved, used)
         client._round, client._next = client._resumed(saved.current), client._resumed(saved.following)
         if client.state in {ClientState.DONE, ClientState.ABORTED}:
@@ -503,6 +519,16 @@ class SecAggClient(Redacted):
                 self._diary.close(self._round)
             finally:
                 self._round.abort()
+
+
+def _owner_in(ledger: PrivacyLedger | None, party: str) -> str:
+    """The party's name, unless its ledger is about somebody else: another name must not open another budget."""
+    if ledger is not None and (owners := ledger.owners) and account_of(party) not in map(account_of, owners):
+        raise ConfigError(
+            f"this ledger is about {', '.join(map(repr, owners[:3]))}, and the party is called {party!r}",
+            remedy=f"pass owner={owners[0]!r} if it is the same, and a ledger of its own if it is not",
+        )
+    return party
 
 
 def _is_for(current: ClientRound, envelope: Envelope) -> bool:

@@ -44,9 +44,13 @@ def _plan_of(message: Invite, roster: Roster) -> Plan:
         return Plan.from_bytes(message.plan, parties=len(roster))
     except MalformedMessageError:
         raise
-    except SecureFLError as error:
+    except (
+        SecureFLError,
+        ArithmeticError,
+        ValueError,
+    ) as error:  # the latter two: numbers at the ends of floats, whatever they meet
         raise RemoteProtocolError(
-            f"the server proposes a plan that cannot be: {error.message}",
+            f"the server proposes a plan that cannot be: {getattr(error, 'message', error)}",
             phase=_PHASE,
             suspects=(SERVER,),
             remedy="send nothing; have the server's owner look at the plan",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from securefl.dp.accounting.floats import printed
+from securefl.dp.ledger import PrivacyLedger
 from securefl.errors import SecureFLError
 from securefl.plan import Plan
 from securefl.session.disclosure import disclosures
@@ -23,15 +25,23 @@ class Spent:
         server: epsilon against the server, who sees which parties took part; infinite where it adds the noise itself.
         observer: epsilon against whoever sees the results only.
         delta: of both.
+        anchored: whether the ledger's head is kept elsewhere, so that entries cut off at its end would be noticed.
     """
 
     server: float
     observer: float
     delta: float
+    anchored: bool = False
 
     def __str__(self) -> str:
         """Both, rounded up."""
         return f"epsilon {printed(self.server)} against the server, {printed(self.observer)} against observers, at delta {self.delta:g}"
+
+
+def spent_of(ledger: PrivacyLedger, *, anchored: bool = False) -> Spent:
+    """What a ledger says; against the server infinite as soon as one release had the server's own noise, whatever came after it."""
+    spent = ledger.spent()
+    return Spent(math.inf if ledger.noise_by_server else spent, spent, ledger.budget.delta, anchored)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +104,8 @@ class RoundResult:
             f"Bytes: {self.bytes_up} up, {self.bytes_down} down",
         ]
         if self.spent is not None:
-            lines.append(f"Spent, all rounds together: {self.spent}")
+            truncation = "" if self.spent.anchored else "; truncation of the ledger not excluded"
+            lines.append(f"Spent, all rounds together: {self.spent}{truncation}")
         if self.plan.private and any(self.saturated.values()):
             clipped = ", ".join(name for name, count in self.saturated.items() if count)
             lines.append(f"Clipped (each known to its party alone): {clipped}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
 from securefl.crypto.random import OS, RandomSource
@@ -17,7 +16,7 @@ from securefl.secagg.context import pre_context
 from securefl.secagg.server import Outgoing, RingSum, ServerRound
 from securefl.secagg.states import STEP_OF, ServerState
 from securefl.session.charging import charge_for, require_anchor, require_ledger
-from securefl.session.result import RoundResult, Spent
+from securefl.session.result import RoundResult, Spent, spent_of
 from securefl.session.snapshot import SavedMail, SavedServer, SavedTraffic, check_roster, mark, needed, unseal
 from securefl.session.snapshot import seal as seal_snapshot
 from securefl.types import Step, Tree
@@ -122,17 +121,20 @@ class SecAggServer:
         Args:
             model: the model that the round starts from, whose digest enters every key; None for a one-off sum.
         """
-        if self._round is not None and not self.done:
-            self._round.abort()
-        if self._result is not None and self._result.next_plan is not None:
-            self.plan = self._result.next_plan
-        self.check_budget()
-        self._result = None
-        by_server = self.plan.release is not None and self.plan.release.noise_by_server
-        self._noise_seed = self._random.token(32) if by_server else b""
-        self._number += 1
-        self._model_digest = self.plan.model_digest(model)
-        prefetched = self._round.prefetched if self._round is not None else {}
+        following = self._result.next_plan if self._result is not None else None
+        plan = following or self.plan
+        # Everything that can fail comes before anything changes: plan, number and seed belong to the sum that was opened, and with
+        # another seed the same sum would be released twice.
+        model_digest = plan.model_digest(model)
+        self._require_budget(plan, self._number + 1)
+        by_server = plan.release is not None and plan.release.noise_by_server
+        noise_seed = self._random.token(32) if by_server else b""
+        former = self._round
+        if former is not None and not self.done:
+            former.abort()
+        self.plan, self._number, self._model_digest = plan, self._number + 1, model_digest
+        self._noise_seed, self._result = noise_seed, None
+        prefetched = former.prefetched if former is not None else {}
         self._round = self._new_round()
         self._round.start()
         context = self._round.context
@@ -161,10 +163,10 @@ class SecAggServer:
             random=self._random,
         )
 
-    def _charges(self, parties: Iterable[int], ctx: bytes) -> list[Charge]:
+    def _charges(self, plan: Plan, number: int, parties: Iterable[int], ctx: bytes) -> list[Charge]:
         names = self._roster.names
         return [
-            charge_for(self.plan, names[party], session=self.session, round_number=self._number, ctx=ctx)
+            charge_for(plan, names[party], session=self.session, round_number=number, ctx=ctx)
             for party in sorted(parties)
         ]
 
@@ -174,8 +176,12 @@ class SecAggServer:
         Raises:
             PrivacyBudgetError: it would; names the party.
         """
-        if (ledger := require_ledger(self.plan, self._ledger, "the server")) is not None:
-            ledger.check(*self._charges(range(len(self._roster)), bytes(32)))
+        following = self._result.next_plan if self._result is not None else None
+        self._require_budget(following or self.plan, self._number + 1)
+
+    def _require_budget(self, plan: Plan, number: int) -> None:
+        if (ledger := require_ledger(plan, self._ledger, "the server")) is not None:
+            ledger.check(*self._charges(plan, number, range(len(self._roster)), bytes(32)))
 
     def charge_ahead(self) -> None:
         """Enter what the vectors that are due now will cost, all at once: for an engine whose parties share the server's ledger.
@@ -187,16 +193,16 @@ class SecAggServer:
         """
         current = self._open_round()
         if self.step is Step.MASKED_INPUT and (ledger := require_ledger(self.plan, self._ledger, "the server")):
-            ledger.charge_all(self._charges(current.waiting_for, current.binding))
+            ledger.charge_all(self._charges(self.plan, self._number, current.waiting_for, current.binding))
 
     def _charge(self, survivors: frozenset[int], ctx: bytes) -> None:
         """Enter what the sum costs each party in it, before any of them is asked to open it."""
         if (ledger := require_ledger(self.plan, self._ledger, "the server")) is None:
             return
         try:
-            heads = ledger.charge_all(self._charges(survivors, ctx))
+            heads = ledger.charge_all(self._charges(self.plan, self._number, survivors, ctx))
             if self._used is not None and heads:
-                self._used.anchor(self.session, self._number, max(heads, key=lambda head: head.number))
+                self._used.anchor(self.session, self._number, ledger.path, max(heads, key=lambda head: head.number))
         except SecureFLError as error:
             raise RoundAbortedError(
                 f"the sum is not opened: {error.message}", phase=Step.MASKED_INPUT, remedy=error.remedy
@@ -310,12 +316,11 @@ class SecAggServer:
         )
 
     def _spent(self) -> Spent | None:
-        if self._ledger is None or not self.plan.private:
-            return None
-        release = self.plan.release
-        central = release is not None and release.noise_by_server
-        spent = self._ledger.spent()
-        return Spent(math.inf if central else spent, spent, self._ledger.budget.delta)
+        return (
+            None
+            if self._ledger is None or not self.plan.private
+            else spent_of(self._ledger, anchored=self._used is not None)
+        )
 
     def save(self, password: str | bytes) -> bytes:
         """Where the server stands, sealed under a password; between any two messages.

@@ -148,6 +148,8 @@ class DpSgd:
         finally:
             module.to_standard_module()
             private.forget()
+            # Nobody clipped these: gradients of parameters that the optimizer does not have, and all of a step that failed.
+            model.zero_grad(set_to_none=True)
         require_unchanged(model, buffers)
         new = steps_since(self._accountant, self._charged)
         self._charged = self.history

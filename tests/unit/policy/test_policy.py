@@ -59,7 +59,7 @@ def decide(policy, plan=ACTIVE, roster=SIGNED):
 
 
 def test_every_floor_is_tried():
-    assert FLOORS.keys() | {"server", "delta"} == {  # delta is what `max_epsilon` is meant at
+    assert FLOORS.keys() | {"server", "delta", "noise_by"} == {  # see the attacks on private plans for the last two
         field.name for field in dataclasses.fields(ClientPolicy) if field.name not in {"simulated", "source"}
     }
 
@@ -166,6 +166,7 @@ BAD = {
     "noise without a value": ("min_noise_multiplier = nan", "a number above 0"),
     "no epsilon": ("max_epsilon = -1.0", "a number above 0"),
     "epsilon without delta": ("max_epsilon = 1.0", "set delta"),
+    "noise by nobody known": ('noise_by = "nobody"', '"parties", "server", "none"'),
     "delta of one": ("delta = 1.0", "between 0 and 1"),
     "delta of nothing": ("delta = nan", "between 0 and 1"),
     "an unknown server": ('server = "honest"', '"active" or "semi-honest"'),
@@ -222,6 +223,7 @@ def test_a_policy_is_loaded_from_a_file_and_names_it(tmp_path):
         {"min_noise_multiplier": 1.0},
         {"max_epsilon": 1.0, "delta": 1e-5},
         {"delta": 1e-5},
+        {"noise_by": "server"},
     ],
     ids=lambda change: next(iter(change)),
 )

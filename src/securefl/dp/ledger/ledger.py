@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from securefl.dp.accounting.epsilon import epsilons
+from securefl.dp.accounting.composition import Composed
+from securefl.dp.accounting.epsilon import epsilons, rdp_epsilon
 from securefl.dp.accounting.floats import printed
 from securefl.dp.accounting.relations import Relation
 from securefl.dp.ledger.budget import Budget
@@ -184,6 +185,39 @@ class PrivacyLedger:
             if self._accounts is None:
                 return 0.0
             return self._accounts.largest()[1] if owner is None else self._accounts.spent(owner)
+
+    @property
+    def noise_by_server(self) -> bool:
+        """Whether any release had noise that a curator added, who saw the sum without it: nothing bounds what that curator learnt.
+
+        Raises:
+            ConfigError: as `spent`.
+        """
+        with self._journal.held():
+            return self._accounts is not None and self._accounts.central
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whose data the entries are about, in the order of the first of each.
+
+        Raises:
+            ConfigError: as `spent`.
+        """
+        with self._journal.held():
+            return self._accounts.owners if self._accounts is not None else ()
+
+    def projected(self, charge: Charge, delta: float) -> float:
+        """Epsilon at delta of all that was released about a charge's owner, and of the charge; nothing is entered.
+
+        Raises:
+            UnsafePlanError, ConfigError: as `charge`.
+        """
+        with self._journal.held():
+            accounts = self._accounts
+            account = accounts.of(charge.owner) if accounts else Account(charge.owner)
+        before = (account.event,) if account.releases else ()
+        event = Composed((*before, charge.event))
+        return rdp_epsilon(event, delta, charge.relation, draws=account.draws + charge.draws)
 
     def remaining(self, owner: str | None = None) -> float:
         """The budget's epsilon less what was spent, rounded down; what a further release costs is no simple difference.

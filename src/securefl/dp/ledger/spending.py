@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from securefl.dp.accounting.bounds import Floats
-from securefl.dp.accounting.composition import Composed, Repeated
+from securefl.dp.accounting.composition import Composed, Repeated, is_central
 from securefl.dp.accounting.curves import orders_for, rdp_curve
 from securefl.dp.accounting.epsilon import epsilon_from_rdp, epsilon_with_draws
 from securefl.dp.accounting.events import Event
@@ -85,6 +85,11 @@ class Accounts:
     def owners(self) -> tuple[str, ...]:
         """Names, in the order of their first charges."""
         return tuple(account.owner for account in self._accounts.values())
+
+    @property
+    def central(self) -> bool:
+        """Whether a curator added any of the noise, and so saw a sum without it."""
+        return any(is_central(event) for account in self._accounts.values() for event, _ in account.releases)
 
     def of(self, owner: str) -> Account:
         """The account of an owner; an empty one where nothing was charged."""

@@ -113,6 +113,14 @@ class Mechanism:
                 remedy="a party's share of noise comes and goes with it: use zero-out, or central noise",
             )
 
+        if self.adaptive and self.relation == Relation.ADD_REMOVE:
+            raise UnsafePlanError(
+                "an adaptive clip under add-remove: the next clip is public and says how many took part",
+                value=str(self.relation),
+                bound=str(Relation.ZERO_OUT),
+                remedy="state the guarantee under zero-out, or fix the clip",
+            )
+
     @property
     def adaptive(self) -> bool:
         """Whether the clip follows a quantile, so that one more coordinate rides in each vector."""

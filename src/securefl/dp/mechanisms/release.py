@@ -10,7 +10,10 @@ from fractions import Fraction
 from typing import Final
 
 from securefl.crypto.random import OS, RandomSource
+from securefl.dp.accounting.curves import rdp_curve
 from securefl.dp.accounting.events import Event
+from securefl.dp.accounting.floats import positive
+from securefl.dp.accounting.relations import Relation
 from securefl.dp.adaptive_clipping import AdaptiveClip
 from securefl.dp.conditional_rounding import RoundingBound
 from securefl.dp.mechanisms.mechanism import CentralDiscreteGaussian, Floor, Mechanism
@@ -20,6 +23,8 @@ from securefl.dp.rotation import padded
 from securefl.dp.samplers.blocks import Integers
 from securefl.dp.samplers.parameters import rational
 from securefl.errors import UnsafePlanError
+
+_ORDERS: Final = (2.0, 4.0, 8.0, 16.0, 32.0)
 
 _CLOSE: Final = 1 - 1e-9
 """Room in the ring is compared up to this: it costs accuracy, never privacy, and logarithms differ between machines."""
@@ -52,6 +57,8 @@ class Release:
         asked = self.mechanism.noise_multiplier
         if asked is None:
             raise no_noise()
+        positive("the variance", self.variance, "let the plan choose it")
+        positive("the clip in grid points", self.radius, "let the plan choose it")
         rational("variance", self.exact_variance, most=2**100)
         self.mechanism.check(self.exact_variance, self.floor)
         if not self.noise_multiplier >= asked:
@@ -102,6 +109,15 @@ class Release:
     def noise_multiplier(self) -> float:
         """sqrt(V) / D2 in grid points: what the guarantee rests on, at least what was asked for."""
         return math.sqrt(self.central_variance) / self.bound.l2
+
+    @functools.cached_property
+    def effective_multiplier(self) -> float:
+        """The multiplier of the Gaussian that protects no better at Renyi orders 2 to 32: what a party's floor is compared with.
+
+        It is that of sqrt(V) / D2 on a fine grid, and less on a coarse one, or under replace-one.
+        """
+        curve = rdp_curve(self.event, _ORDERS, Relation.parse(self.mechanism.relation))
+        return min(math.sqrt(order / (2 * rdp)) for order, rdp in zip(_ORDERS, curve.tolist(), strict=True))
 
     @functools.cached_property
     def event(self) -> Event:
