@@ -2,9 +2,9 @@
 
     python benchmarks/speed/paillier.py [--json FILE] [--repeats N] [--bits 3072] [--parties 10] [--quick]
 
-First the operations on one ciphertext each: a peer's own way of making masks is beside ours of the same kind (phe raises to n,
-pypaillier to half as many bits from a table, HEU to fewer, on all cores). Then what a federated round is made of: 16-bit values, of which one of our plaintexts holds many and
-a peer's one.
+First the operations on one ciphertext each: a peer's own way of making masks is beside ours of the same kind (phe raises to
+n, pypaillier to half as many bits from a table, HEU to fewer, on all cores). Then what
+a federated round is made of: 16-bit values, of which one of our plaintexts holds many and a peer's one.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class Bench:
         cases: dict[str, tuple[int, Callable[[], object]]] = {
             "one core": (few, lambda: self.key.decrypt(some, threads=1)),
             "all cores": (few, lambda: self.key.decrypt(some)),
+            "one core, variable time": (few, lambda: self.key.decrypt(some, threads=1, constant_time=False)),
         }
         if self.phe:
             (public, private) = self.phe_keys
@@ -184,6 +185,7 @@ def operations(bench: Bench, repeats: int) -> tuple[list[Row], dict[str, dict[st
     compare("encrypt", encrypt, "short, all cores", "HEU ZPaillier")
     for name in ("phe", "pypaillier"):
         compare("decrypt", decrypt, "one core", name)
+    compare("decrypt", decrypt, "one core, variable time", "phe")
     compare("decrypt", decrypt, "all cores", "HEU ZPaillier")
     for name in ("phe", "pypaillier", "HEU ZPaillier"):
         compare("add", add, "one core", name)
@@ -260,9 +262,8 @@ def main() -> None:
     if missing:
         notes.append(f"not installed, so their rows are missing: {', '.join(missing)}; run `make bench`")
     if bench.pypaillier:
-        notes.append(
-            f"pypaillier's exponents have {bench.pypaillier_keys[0].exponent_bits} bits, ours {bench.key.public_key.bits // 2} (djn) and {SHORT_BITS} (short)"
-        )
+        ours = f"{options.bits // 2} (djn) and {SHORT_BITS} (short)"
+        notes.append(f"pypaillier's exponents have {bench.pypaillier_keys[0].exponent_bits} bits, ours {ours}")
     publish(
         rows,
         options.json,

@@ -67,7 +67,7 @@ class Masks(Redacted):
             another key's.
         ValueError: an unknown randomness, or a window out of range.
 
-    Source: Damgard, Jurik, Nielsen (2010), section 4.2.
+    Source: Damgard, Jurik, Nielsen (2010).
     """
 
     __slots__ = ("_bits", "_lock", "_power", "_private_key", "_process", "_random", "_window", "key", "randomness")
@@ -157,7 +157,7 @@ def generator(key: PublicKey) -> int:
     Raises:
         CryptoError: x is no unit, which finds a factor of n.
 
-    Source: Damgard, Jurik, Nielsen (2010), section 4.2; paillier.md, Decisions.
+    Source: Damgard, Jurik, Nielsen (2010); paillier.md, Decisions.
     """
     size = key.bits // 8
     digest = shake256(size + _H_EXTRA_BYTES, _H_LABEL, int(key.n).to_bytes(size, "big"))

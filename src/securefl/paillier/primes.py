@@ -18,8 +18,8 @@ def prime_pair(bits: int, random: RandomSource = OS) -> tuple[int, int]:
         bits: of the product; a multiple of 16.
         random: where the candidates come from.
 
-    Source: Damgard, Jurik, Nielsen, A generalization of Paillier's public-key system (2010), section 4.2; FIPS 186-5,
-    appendix A.1.3 (distance of the primes).
+    Source: Damgard, Jurik, Nielsen, A generalization of Paillier's public-key system with applications to electronic voting
+    (2010); FIPS 186-5, appendix A.1.3 (distance of the primes).
     """
     half = bits // 2
     p = _prime(half, random)

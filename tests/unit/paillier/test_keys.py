@@ -221,6 +221,8 @@ def test_secret_exponents_take_constant_time(key, encryptor, monkeypatch):
     assert asked == [prime - 1 for prime in key.primes]
     key.residue(7)
     assert len(asked) == 6
+    monkeypatch.undo()
+    assert key.decrypt(encrypted, threads=1, constant_time=False) == [5]
 
 
 def test_the_key_holders_residues_are_the_publics(key):
