@@ -95,7 +95,7 @@ def test_a_mask_graph_that_the_policy_does_not_name_is_refused():
         ("expires", {"expires": dt.date(2020, 1, 1)}),
         ("roster_fingerprint", {"roster_fingerprint": "0000 1111"}),
         ("min_noise_multiplier", {"min_noise_multiplier": 0.5}),
-        ("max_epsilon", {"max_epsilon": 8.0}),
+        ("max_epsilon", {"max_epsilon": 8.0, "delta": 1e-5}),
     ],
 )
 def test_a_policy_that_is_over_or_asks_for_what_the_plan_lacks_refuses(floor, policy):

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from securefl.dp.clipping import LayerClip
+from securefl.dp.mechanisms import DistributedSkellam
+from securefl.dp.mechanisms.mechanism import MECHANISMS
 from securefl.encoding.fixed_point import FixedPoint
 from securefl.encoding.layout import Layout, Leaf
 from securefl.encoding.leaves import DTYPES
@@ -108,6 +111,10 @@ BASE = Plan(
 )
 RING = {"server": "semi-honest", "threshold": 6, "max_colluders": 5, "min_survivors": 95}
 K_REGULAR = BASE.replace(parties=100, protocol=SecAgg(**RING, graph="k-regular", neighbours=14))
+PRIVATE = BASE.replace(
+    metrics={}, ring_bits=None, encoding=None, privacy=DistributedSkellam(clip=1.0, noise_multiplier=3.0)
+)
+BASES = {"graph": K_REGULAR, "neighbours": K_REGULAR, "privacy": PRIVATE}
 SAME = {"server": "active", "threshold": 15, "max_colluders": 3, "min_survivors": 15}
 CHANGED = {
     "server": [{"protocol": SecAgg(**{**SAME, "server": "semi-honest"})}],
@@ -138,6 +145,19 @@ CHANGED = {
         {"template": [((2, 3), "float32"), ((4,), "float32")]},
         {"template": {"w": ((2, 3), "float32")}},
     ],
+    "privacy": [
+        {"privacy": kind(clip=clip, noise_multiplier=noise, **more)}
+        for kind in MECHANISMS.values()
+        for clip, noise, more in (
+            (1.0, 2.0, {}),
+            (1.0, 2.5, {}),
+            (1.5, 2.0, {}),
+            (1.0, 2.0, {"slack": 2.0}),
+            (1.0, 2.0, {"denominator": 19.0}),
+            (1.0, 2.0, {"unit": "user"}),
+            (LayerClip((0.6, 0.8)), 2.0, {}),
+        )
+    ],
     "purpose": [{"purpose": "a trial."}, {"purpose": ""}],
     "policy_digest": [{"policy_digest": b""}, {"policy_digest": b"q" * 32}],
 }
@@ -155,7 +175,7 @@ def test_every_field_of_a_plan_is_tried():
 
 @pytest.mark.parametrize("field", CHANGED)
 def test_the_digest_changes_with_every_single_field(field):
-    base = K_REGULAR if field in {"graph", "neighbours"} else BASE
+    base = BASES.get(field, BASE)
     for change in CHANGED[field]:
         other = base.replace(**change)
         was, now = fields_of(base), fields_of(other)
@@ -168,11 +188,9 @@ def test_the_digest_changes_with_every_single_field(field):
 
 def test_all_those_digests_differ():
     digests = [
-        (K_REGULAR if field in {"graph", "neighbours"} else BASE).replace(**change).digest()
-        for field, changes in CHANGED.items()
-        for change in changes
+        BASES.get(field, BASE).replace(**change).digest() for field, changes in CHANGED.items() for change in changes
     ]
-    assert len({BASE.digest(), K_REGULAR.digest(), *digests}) == len(digests) + 2
+    assert len({BASE.digest(), K_REGULAR.digest(), PRIVATE.digest(), *digests}) == len(digests) + 3
 
 
 def sent(**changes):
