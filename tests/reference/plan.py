@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from reference import k_regular, messages, msgpack
+from reference import k_regular, messages, msgpack, privacy
 from reference.digest import H
 from reference.errors import Malformed, Refused
 
@@ -113,6 +113,10 @@ def read(data):
     if fields["privacy"] is not None:
         if fields["metrics"]:
             raise Refused("metrics beside a private sum")
+        if any(not leaf["dtype"].startswith("float") for leaf in fields["leaves"]):
+            raise Refused("leaves that cannot be clipped")
+        values = sum(_size(leaf["shape"]) for leaf in fields["leaves"])
+        privacy.check(fields["privacy"], values=values, survivors=floor, colluders=c, threshold=t)
     elif 2 ** fields["ring_bits"] <= 2 * n * fields["max_weight"] * (2 ** (fields["value_bits"] - 1) - 1):
         raise Refused("a ring that overflows")
     return fields
@@ -165,13 +169,17 @@ class Plan:
     @property
     def length(self):
         """Coordinates of the vector."""
-        values = 0
-        for _, shape, _ in self.leaves:
-            size = 1
-            for axis in shape:
-                size *= axis
-            values += size
+        values = sum(_size(shape) for _, shape, _ in self.leaves)
+        if self.privacy is not None:
+            return privacy.dimension(values, self.privacy[3])
         return values + (self.max_weight > 1) + len(self.metrics)
+
+
+def _size(shape):
+    size = 1
+    for axis in shape:
+        size *= axis
+    return size
 
 
 def plan_digest(data):

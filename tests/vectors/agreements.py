@@ -35,6 +35,67 @@ PLANS = {
         BASE, parties=1000, threshold=28, max_colluders=100, min_survivors=900, degree=52, ring_bits=18
     ),
 }
+FLOATS = (("b", (3,), "float32"), ("w", (5, 4), "float64"))
+PRIVATE = dataclasses.replace(
+    BASE,
+    parties=20,
+    threshold=14,
+    max_colluders=2,
+    min_survivors=16,
+    ring_bits=16,
+    value_bits=0,
+    bound=0.0,
+    on_saturation="",
+    leaves=FLOATS,
+    # mechanism, multiplier, clip, adaptive, relation, unit, slack, min_sigma, max_dropouts, denominator, wrap, k, radius, variance
+    privacy=[
+        *("distributed-discrete-gaussian", 2.0, [1.5], None, "zero-out", "party", 1.0, 2.0, 0, None, "never", None),
+        *(961.3146362304688, 264313.4375),
+    ],
+)
+PLANS |= {
+    "private: distributed discrete Gaussian": PRIVATE,
+    "private: XNoise": dataclasses.replace(
+        PRIVATE,
+        ring_bits=20,
+        privacy=[
+            *("distributed-skellam", 1.0, [1.0], None, "zero-out", "party", 1.0, 0.25, 4, None, "never", None),
+            *(17774.998046875, 315968352.0),
+        ],
+    ),
+    "private: central, a clip a leaf, weights within it": dataclasses.replace(
+        PRIVATE,
+        max_weight=9,
+        privacy=[
+            *("central-discrete-gaussian", 1.0, [0.6, 0.8], None, "add-remove", "party", 1.0, 0.25, 0, None, "never"),
+            *(None, 1116.7650146484375, 1248291.125),
+        ],
+    ),
+    "private: local, an adaptive clip, sums that may wrap": dataclasses.replace(
+        PRIVATE,
+        ring_bits=12,
+        privacy=[
+            *(
+                "local-discrete-gaussian",
+                0.9,
+                [0.1],
+                [0.5, 0.2, None],
+                "zero-out",
+                "user",
+                1.0,
+                0.25,
+                0,
+                18.0,
+                "modular",
+            ),
+            *(2.0, 190.84619140625, 29664.630859375),
+        ],
+    ),
+}
+PRIVACY = (
+    *("mechanism", "noise_multiplier", "clip", "adaptive", "relation", "unit", "slack", "min_sigma", "max_dropouts"),
+    *("denominator", "wrap", "k", "radius", "variance"),
+)
 FIELDS = list(plans.PLAN(msgpack.decode(BASE.to_bytes())))
 
 
@@ -96,6 +157,28 @@ def plan_files():
     spoil("a neighbour less on the complete graph", BASE, neighbours=1)
     spoil("as many neighbours as parties", BASE, neighbours=3)
     spoil("a ring that overflows", BASE, ring_bits=9)
+
+    def weaken(what, plan, **changes):
+        stated = list(plan.privacy)
+        for name, value in changes.items():
+            stated[PRIVACY.index(name)] = value
+        spoil(what, plan, privacy=stated)
+
+    for what, plan in PLANS.items():
+        if plan.privacy is None:
+            continue
+        variance, radius = plan.privacy[PRIVACY.index("variance")], plan.privacy[PRIVACY.index("radius")]
+        weaken(f"{what}: less noise than it says", plan, variance=variance * (1 - 2.0**-20))
+        weaken(f"{what}: a finer grid than it says", plan, radius=radius * 1.001)
+        weaken(f"{what}: no noise", plan, variance=0.0)
+        weaken(f"{what}: a multiplier of nothing", plan, noise_multiplier=0.0)
+        spoil(f"{what}: metrics beside it", plan, metrics=[["loss", 0.0, 1.0]])
+        spoil(f"{what}: a counter in it", plan, leaves=[["n", [], "int64"]])
+    for place, name in enumerate(PRIVACY):
+        weaken(f"privacy.{name}: an integer in a list", PRIVATE, **{name: [1]})
+        spoil(f"privacy without {name}", PRIVATE, privacy=exchanged(PRIVATE.privacy, [place], None))
+    weaken("an unknown mechanism", PRIVATE, mechanism="laplace")
+    spoil("as many colluders as shares", PRIVATE, max_colluders=13)
     spoil("k-regular under an active server", RING, server="active")
     spoil("k-regular: an odd degree", RING, neighbours=11)
     spoil("k-regular: two neighbours fewer than are safe", RING, neighbours=10)

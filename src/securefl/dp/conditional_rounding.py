@@ -10,6 +10,7 @@ Source: Kairouz, Liu, Steinke 2021, algorithm 1 and theorem 1; privacy.md, Mecha
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -82,12 +83,7 @@ class RoundingBound:
     @property
     def squared(self) -> int:
         """floor(D2^2): the largest squared norm that is sent. The same on every machine, since no float is rounded."""
-        radius, d = Fraction(self.radius), self.dimension
-        worst = _floor_with_root(radius**2 + d, 2 * radius, d)
-        if math.isinf(self.slack):
-            return worst
-        slack = Fraction(self.slack)
-        return min(worst, _floor_with_root(radius**2 + Fraction(d, 4) + slack * radius, slack / 2, d))
+        return _squared(self.radius, self.dimension, self.slack)
 
     @property
     def l2(self) -> float:
@@ -98,6 +94,17 @@ class RoundingBound:
     def l1(self) -> int:
         """D1 = D2 min(sqrt d, D2), floor: the sum of absolute values of an integer vector is an integer, too."""
         return math.isqrt(self.squared * min(self.dimension, self.squared))
+
+
+@functools.lru_cache(maxsize=256)
+def _squared(radius: float, d: int, slack: float) -> int:
+    """Return floor(D2^2); kept, since every vector of a run is held against the same few."""
+    exact = Fraction(radius)
+    worst = _floor_with_root(exact**2 + d, 2 * exact, d)
+    if math.isinf(slack):
+        return worst
+    extra = Fraction(slack)
+    return min(worst, _floor_with_root(exact**2 + Fraction(d, 4) + extra * exact, extra / 2, d))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
