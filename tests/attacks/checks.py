@@ -838,7 +838,7 @@ CHECKS = [
     check("noise of every seed", "pipeline/private.py", "if len(noise_seeds) != release.seeds:", NEVER, "xnoise"),
     check(
         "seeds of noise within a dealing",
-        "dp/mechanisms/mechanism.py",
+        "dp/mechanisms/skellam.py",
         "if self.max_dropouts > MOST_DROPOUTS:",
         NEVER,
         "xnoise",
@@ -1462,9 +1462,7 @@ CHECKS = [
         "privacy",
     ),
     check("ledgers that were cut off", "session/charging.py", "ledger.require(head)", "pass", "privacy"),
-    check(
-        "colluders of XNoise", "dp/mechanisms/mechanism.py", "if not 0 <= floor.colluders <= most:", NEVER, "privacy"
-    ),
+    check("colluders of XNoise", "dp/mechanisms/skellam.py", "if not 0 <= floor.colluders <= most:", NEVER, "privacy"),
     check(
         "sums past a ledger",
         "policy/policy.py",
@@ -1513,7 +1511,7 @@ CHECKS = [
     check("a bound a layer", "plan/privacy.py", "len(mechanism.clip.bounds) != len(layout.leaves)", "False", "privacy"),
     check(
         "one kind of grid",
-        "plan/plan.py",
+        "plan/fields.py",
         "if isinstance(encoding, FixedPoint) != (privacy is None):",
         NEVER,
         "privacy",
@@ -1533,10 +1531,10 @@ CHECKS = [
         "pass",
         "privacy",
     ),
-    check("least sigma", "dp/mechanisms/mechanism.py", "if variance < Fraction(least) ** 2:", NEVER, "privacy"),
+    check("least sigma", "dp/mechanisms/discrete_gaussian.py", "if variance < Fraction(least) ** 2:", NEVER, "privacy"),
     check(
         "least of least sigmas",
-        "dp/mechanisms/mechanism.py",
+        "dp/mechanisms/discrete_gaussian.py",
         "if not LEAST_SIGMA <= self.min_sigma < math.inf:",
         NEVER,
         "privacy",

@@ -12,7 +12,7 @@ import pytest
 import securefl as sfl
 from securefl.dp.ledger import Charge, Head, verify_file
 from securefl.dp.mechanisms import Floor, choose
-from securefl.dp.mechanisms.mechanism import MECHANISMS
+from securefl.dp.mechanisms.kinds import MECHANISMS
 from securefl.dp.modular_grid import ModularGrid
 from securefl.errors import PolicyRefusedError
 from securefl.plan import Plan

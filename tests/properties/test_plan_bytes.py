@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from securefl.dp.clipping import LayerClip
 from securefl.dp.mechanisms import DistributedSkellam
-from securefl.dp.mechanisms.mechanism import MECHANISMS
+from securefl.dp.mechanisms.kinds import MECHANISMS
 from securefl.encoding.fixed_point import FixedPoint
 from securefl.encoding.layout import Layout, Leaf
 from securefl.encoding.leaves import DTYPES

@@ -15,7 +15,7 @@ import securefl as sfl
 from securefl.crypto.seeded import SeededRandom
 from securefl.dp.accounting import Relation
 from securefl.dp.mechanisms import Floor, Release, choose
-from securefl.dp.mechanisms.mechanism import MECHANISMS
+from securefl.dp.mechanisms.kinds import MECHANISMS
 from securefl.dp.modular_grid import ModularGrid
 from securefl.pipeline import decode_private, encode_private, noisy_sum
 from securefl.plan import Plan

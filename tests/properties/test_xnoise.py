@@ -13,7 +13,7 @@ from properties.test_secagg_sum import expected_survivors
 from securefl import FixedPoint, Plan, SecAgg, UnsafePlanError
 from securefl.crypto.seeded import SeededRandom
 from securefl.dp.mechanisms import DistributedDiscreteGaussian, DistributedSkellam, Floor
-from securefl.dp.mechanisms.mechanism import MOST_DROPOUTS
+from securefl.dp.mechanisms.skellam import MOST_DROPOUTS
 from securefl.dp.modular_grid import ModularGrid
 from securefl.errors import BelowThresholdError, LocalProtocolError, RemoteProtocolError
 from securefl.pipeline import encode_private, without_excess

@@ -19,17 +19,16 @@ from securefl.encoding.ring import Ring, required_bits
 from securefl.encoding.words import packed_size
 from securefl.errors import MalformedMessageError, UnsafePlanError
 from securefl.plan import privacy as private
+from securefl.plan.fields import check_text, check_types, check_weight, encoding_of, ranges_of
 from securefl.plan.protocol import SecAgg
 from securefl.plan.roster import Roster
-from securefl.plan.serialize import MAX_METRICS, MAX_PLAN_BYTES, PLAN_VERSION, LeafMessage, MetricMessage, PlanMessage
+from securefl.plan.serialize import MAX_PLAN_BYTES, PLAN_VERSION, LeafMessage, MetricMessage, PlanMessage
 from securefl.secagg.parameters import Parameters
 from securefl.types import Graph, RoundContext, Tree
 from securefl.wire import codec
 
 NO_MODEL = bytes(32)
 """The model digest of a round that starts from no model, such as a one-off sum."""
-
-MAX_WEIGHT = 1 << 31
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,24 +76,24 @@ class Plan:
     release: Release | None = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "encoding", _encoding_of(self.encoding, self.privacy))
-        _check_types(self.protocol, self.metrics)
+        object.__setattr__(self, "encoding", encoding_of(self.encoding, self.privacy))
+        check_types(self.protocol, self.metrics)
         template = self.template
         layout = template if isinstance(template, Layout) else Layout.from_template(template)
         identities = isinstance(self.parties, Roster) and self.parties.signed
         parties = len(self.parties) if isinstance(self.parties, Roster) else self.parties
         parameters = self.protocol.resolve(parties, identities=identities, noisy=self.private)
-        _check_weight(self.max_weight)
+        check_weight(self.max_weight)
         object.__setattr__(self, "template", layout)
         object.__setattr__(self, "layout", layout)
         if identities:  # what follows from the roster must outlive it, in `replace`
             object.__setattr__(self, "protocol", dataclasses.replace(self.protocol, server=parameters.server))
         object.__setattr__(self, "parties", parties)
         object.__setattr__(self, "parameters", parameters)
-        object.__setattr__(self, "metrics", _ranges(self.metrics))
+        object.__setattr__(self, "metrics", ranges_of(self.metrics))
         object.__setattr__(self, "ring", self._choose_ring(parties))
         self._choose_release()
-        _check_text(self.purpose, self.policy_digest)
+        check_text(self.purpose, self.policy_digest)
 
     @classmethod
     def for_updates(cls, updates: Mapping[str, Tree], **fields: Any) -> Plan:
@@ -418,96 +417,4 @@ class Plan:
             f"at least {chosen.min_survivors} survivors; {chosen.quorum} must stay to the end\n"
             f"{body}\n"
             f"  digest {self._digest_text()[:16] or 'none'}"
-        )
-
-
-def _encoding_of(encoding: object, privacy: object) -> FixedPoint | ModularGrid:
-    """The encoding, or the default beside this privacy; the two kinds are not mixed."""
-    if privacy is not None and not isinstance(privacy, Mechanism | Release):
-        raise UnsafePlanError(
-            "privacy is of another type",
-            value=repr(privacy)[:80],
-            bound="a mechanism, such as DistributedDiscreteGaussian",
-            remedy="pass a mechanism, or None",
-        )
-    if encoding is None:
-        return FixedPoint() if privacy is None else ModularGrid()
-    if not isinstance(encoding, FixedPoint | ModularGrid):
-        raise UnsafePlanError(
-            "encoding is of another type",
-            value=repr(encoding)[:80],
-            bound="a FixedPoint, or a ModularGrid under differential privacy",
-            remedy="pass one of these",
-        )
-    if isinstance(encoding, FixedPoint) != (privacy is None):
-        wanted = "FixedPoint" if privacy is None else "ModularGrid"
-        raise UnsafePlanError(
-            f"{type(encoding).__name__} {'without' if privacy is None else 'with'} differential privacy",
-            value=repr(encoding)[:80],
-            bound=f"a {wanted}",
-            remedy=f"pass a {wanted}, or leave encoding out: under privacy the scale follows from clip and noise",
-        )
-    return encoding
-
-
-def _check_types(protocol: object, metrics: object) -> None:
-    for name, value, kind in (
-        ("protocol", protocol, SecAgg),
-        ("metrics", metrics, Mapping),
-    ):
-        if not isinstance(value, kind):
-            raise UnsafePlanError(
-                f"{name} is of another type",
-                value=repr(value)[:80],
-                bound=f"a {kind.__name__}",
-                remedy=f"pass a {kind.__name__}",
-            )
-
-
-def _ranges(metrics: Mapping[str, Any]) -> dict[str, Range]:
-    if len(metrics) > MAX_METRICS:
-        raise UnsafePlanError(
-            "too many metrics", value=len(metrics), bound=f"<= {MAX_METRICS}", remedy="put them into the update itself"
-        )
-    ranges = {}
-    for name in sorted(metrics, key=str):
-        span = metrics[name]
-        if not isinstance(name, str) or not 0 < len(name) <= 64 or not name.isprintable():
-            raise UnsafePlanError(
-                "a metric's name", value=repr(name), bound="1..64 printable characters", remedy="rename it"
-            )
-        try:
-            low, high = (span.low, span.high) if isinstance(span, Range) else span
-            ranges[name] = Range(low, high)
-        except (TypeError, ValueError):
-            raise UnsafePlanError(
-                f"the range of metric {name!r}",
-                value=repr(span)[:80],
-                bound="two numbers (low, high)",
-                remedy="give both",
-            ) from None
-    return ranges
-
-
-def _check_weight(max_weight: int) -> None:
-    if isinstance(max_weight, bool) or not isinstance(max_weight, int) or not 1 <= max_weight <= MAX_WEIGHT:
-        raise UnsafePlanError(
-            "max_weight out of bounds",
-            value=repr(max_weight),
-            bound=f"1..{MAX_WEIGHT}",
-            remedy="use the largest number of examples that a party may have; 1 for an unweighted mean",
-        )
-
-
-def _check_text(purpose: str, policy_digest: bytes) -> None:
-    if not isinstance(purpose, str) or len(purpose) > 256 or not (purpose.isprintable() or not purpose):
-        raise UnsafePlanError(
-            "purpose", value=repr(purpose)[:80], bound="<= 256 printable characters", remedy="shorten it"
-        )
-    if not isinstance(policy_digest, bytes) or len(policy_digest) not in {0, 32}:
-        raise UnsafePlanError(
-            "policy_digest",
-            value=repr(policy_digest)[:80],
-            bound="32 bytes or none",
-            remedy="use ClientPolicy.digest()",
         )

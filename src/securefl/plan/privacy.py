@@ -10,7 +10,7 @@ import msgspec
 
 from securefl.dp.clipping import FlatClip, LayerClip
 from securefl.dp.mechanisms import Floor, Mechanism, QuantileClip, Release
-from securefl.dp.mechanisms.mechanism import MECHANISMS
+from securefl.dp.mechanisms.kinds import MECHANISMS
 from securefl.dp.modular_grid import ModularGrid, Wrap
 from securefl.encoding.layout import MAX_LEAVES, Layout
 from securefl.errors import UnsafePlanError

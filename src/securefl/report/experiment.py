@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from securefl.dp.ledger import Budget, PrivacyLedger
 from securefl.dp.mechanisms import DistributedSkellam, QuantileClip
-from securefl.dp.mechanisms.mechanism import MECHANISMS
+from securefl.dp.mechanisms.kinds import MECHANISMS
 from securefl.errors import ConfigError, SecureFLError, UnsafePlanError
 from securefl.federated import (
     DATASETS,

@@ -16,7 +16,8 @@ from securefl.dp.accounting.floats import positive
 from securefl.dp.accounting.relations import Relation
 from securefl.dp.adaptive_clipping import AdaptiveClip
 from securefl.dp.conditional_rounding import RoundingBound
-from securefl.dp.mechanisms.mechanism import CentralDiscreteGaussian, Floor, Mechanism
+from securefl.dp.mechanisms.discrete_gaussian import CentralDiscreteGaussian
+from securefl.dp.mechanisms.mechanism import Floor, Mechanism
 from securefl.dp.mechanisms.quantile import QuantileClip
 from securefl.dp.modular_grid import ModularGrid, headroom
 from securefl.dp.rotation import padded
