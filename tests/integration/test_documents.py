@@ -135,6 +135,7 @@ def test_the_documents_with_code_are_these():
         "which-protection",
         "sharp-edges-of-privacy",
         "torch",
+        "threats-exponents",
     )
     pages = {f"docs/{name}.md" for name in names}
     assert {"README.md", *pages} <= {name_of(path) for path in RUNNING}

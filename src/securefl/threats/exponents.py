@@ -76,7 +76,8 @@ def recover_input(weight: npt.NDArray[Any], bias: npt.NDArray[Any], *, seed: int
     floors = table[:, (table != _ZERO).any(axis=0)] - _ZERO - 1.0
     found = np.zeros(len(weight))
     found[seen] = _mean_pixels(floors, np.random.default_rng(seed))
-    return found / found.max()
+    scaled: Floats = found / found.max()
+    return scaled
 
 
 def _mean_pixels(floors: Floats, rng: np.random.Generator) -> Floats:
