@@ -169,7 +169,7 @@ def test_a_wrong_share_is_refused_and_its_party_named(dealing):
 
 
 def test_a_share_beyond_n_squared_is_refused_even_where_it_would_serve(private, dealing):
-    """Shares differ by multiples of the order without a difference in use; a file has one form."""
+    """The nonces of proofs hide shares below n^2 by 128 bits, longer ones by less."""
     p, q = private.primes
     longer = int(dealing.shares[1]._share) + 5 * (p * q) * (p // 2) * (q // 2)
     with pytest.raises(CryptoError, match="Bob"):

@@ -12,7 +12,7 @@ from securefl.crypto.signing import SigningKey
 from securefl.errors import CryptoError
 from securefl.paillier import Ciphertexts, Encryptor
 from securefl.paillier.threshold import Combiner, Partials, VerificationKeys, WrongPartialError, deal, safe_private_key
-from securefl.paillier.threshold.equality import Statement, _nonce_bytes, coefficients
+from securefl.paillier.threshold.equality import Proof, Statement, _challenge, _nonce_bytes, coefficients
 
 CTX = b"session 1, round 7"
 PLAIN = list(range(-20, 20))
@@ -99,6 +99,18 @@ def test_the_coefficients_have_128_bits_and_are_no_two_alike():
     assert coefficients(b"u" * 32, 500) != drawn
 
 
+def test_partials_chosen_after_the_challenge_are_refused(dealing):
+    """With the commitments v^r and 1 and a challenge h that were known before c and p, c = u^h and p = u^(2 z) would pass."""
+    share, keys = dealing.shares[1], dealing.keys
+    squared, r, u = keys.key.squared, 12345, 3**200
+    first = Statement(keys, 1, CTX, Ciphertexts(keys.key, [u]), [u]).transcript()
+    challenge = _challenge(keys, first, gmpy2.powmod(keys.base, r, squared), gmpy2.mpz(1))
+    h = int.from_bytes(challenge, "big")
+    z = r + h * int(share._exponent)
+    c = Ciphertexts(keys.key, [pow(u, h, int(squared))])
+    assert refused(Partials(keys, 1, [pow(u, 2 * z, int(squared))], Proof(challenge, z)), c)
+
+
 def test_a_sign_does_not_count(dealing, encrypted, honest):
     """-1 is the one element of small order within reach: it leaves the proof true, and what is combined are squares."""
     squared = int(dealing.keys.key.squared)
@@ -152,7 +164,7 @@ def test_a_proof_for_other_ciphertexts_is_refused(dealing, encrypted, honest, pr
             honest.verify(encrypted[:number], ctx=CTX)
 
 
-def test_ciphertexts_and_partials_of_the_same_power_are_not_enough(dealing, encrypted, honest):
+def test_a_proof_of_the_same_statements_in_another_order_is_refused(dealing, encrypted, honest):
     """Both vectors permuted alike: every statement is true, but this message does not say so."""
     turned = Ciphertexts(dealing.keys.key, map(int, encrypted.values[::-1]))
     assert refused(Partials(dealing.keys, 1, honest.values[::-1], honest.proof), turned)
@@ -183,10 +195,9 @@ def test_altered_proofs_are_refused(encrypted, honest):
 
 def test_the_transcript_binds_all_that_is_stated(dealing, encrypted, honest):
     statement = Statement(dealing.keys, 1, CTX, encrypted, honest.values)
-    other = deal_again = VerificationKeys.signed(
+    other = VerificationKeys.signed(
         dealing.keys.key, 3, dealing.keys.names, dealing.keys.values, dealer=SigningKey.generate()
     )
-    assert other is deal_again
     transcripts = {
         dataclasses.replace(statement, **change).transcript()
         for change in (
@@ -246,6 +257,6 @@ def test_secret_exponents_take_constant_time(dealing, encrypted, monkeypatch):
     assert max(public) < 2**128  # coefficients and small exponents
 
 
-def test_a_tampered_prover_is_no_crypto_error_of_ours(dealing, encrypted, honest):
+def test_partials_of_nobody_are_refused(dealing, encrypted, honest):
     with pytest.raises(CryptoError, match="no party has index"):
         Partials(dealing.keys, 3, honest.values, honest.proof)

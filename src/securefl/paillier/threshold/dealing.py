@@ -9,12 +9,12 @@ from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.signing import SigningKey
 from securefl.errors import CryptoError
-from securefl.paillier.arithmetic import integer, inverse, power_secret
+from securefl.paillier.arithmetic import integer, inverse
 from securefl.paillier.private_key import PrivateKey
 from securefl.paillier.public_key import DEFAULT_BITS, check_size
 from securefl.paillier.threshold.safe_primes import Search, is_safe_prime, safe_prime_pair
 from securefl.paillier.threshold.share import KeyShare
-from securefl.paillier.threshold.verification import VerificationKeys, check_parties
+from securefl.paillier.threshold.verification import VerificationKeys, check_parties, raised
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -77,9 +77,8 @@ def deal(
     # Highest degree first. A leading zero is as likely as any value: excluding it would tell t - 1 parties something.
     coefficients = [*(integer(random.below(int(order))) for _ in range(threshold - 1)), m * inverse(m, key.n)]
     shares = [_evaluate(coefficients, point, order) for point in range(1, len(names) + 1)]
-    # v^(Delta s) needs Delta and v, which are the verification keys' own: these stand in until the values are known.
-    raised = _raised(key_shares=shares, count=len(names), private_key=private_key)
-    keys = VerificationKeys.signed(key, threshold, names, raised, dealer=dealer)
+    values = [raised(key, share, parties=len(names)) for share in shares]
+    keys = VerificationKeys.signed(key, threshold, names, values, dealer=dealer)
     return TrustedDealing(keys, tuple(KeyShare(keys, party, share) for party, share in enumerate(shares)))
 
 

@@ -40,7 +40,9 @@ class WrongPartialError(RemoteProtocolError):
         )
 
 
-class _Sent(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class PartialsMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """P->C: `Partials` as they travel."""
+
     version: Annotated[int, msgspec.Meta(ge=_VERSION, le=_VERSION)]
     dealing: Annotated[bytes, msgspec.Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
     party: int
@@ -71,9 +73,9 @@ class Partials:
     proof: Final[Proof]
 
     def __init__(self, keys: VerificationKeys, party: int, values: Sequence[int], proof: Proof) -> None:
-        bad = first_non_unit(keys.key, values)
+        name, bad = keys.name(party), first_non_unit(keys.key, values)
         if bad is not None:
-            raise WrongPartialError(f"number {bad} is no unit modulo n^2", party=party, name=keys.name(party))
+            raise WrongPartialError(f"number {bad} is no unit modulo n^2", party=party, name=name)
         self.keys = keys
         self.party = party
         self.values = tuple(values)
@@ -107,7 +109,7 @@ class Partials:
         response = int(self.proof.response).to_bytes(response_bytes(self.keys), "big")
         values = joined(self.keys.key, self.values)
         return codec.encode(
-            _Sent(_VERSION, self.keys.dealing_id, self.party, values, self.proof.challenge, response)
+            PartialsMessage(_VERSION, self.keys.dealing_id, self.party, values, self.proof.challenge, response)
         )
 
     @classmethod
@@ -126,7 +128,7 @@ class Partials:
         """
         name, size = keys.name(party), response_bytes(keys)
         try:
-            message = codec.decode(_Sent, data, limit=count * keys.key.ciphertext_bytes + size + _OVERHEAD)
+            message = codec.decode(PartialsMessage, data, limit=count * keys.key.ciphertext_bytes + size + _OVERHEAD)
             values = split(keys.key, message.values, count)
         except (MalformedMessageError, CryptoError) as error:
             raise WrongPartialError(_reason(error), party=party, name=name) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from securefl.paillier.ciphertexts import Ciphertexts
 from securefl.paillier.threads import Progress, share_out
 from securefl.paillier.threshold.equality import Statement
 from securefl.paillier.threshold.partials import Partials
-from securefl.paillier.threshold.verification import VerificationKeys
+from securefl.paillier.threshold.verification import VerificationKeys, raised
 from securefl.wire import codec
 
 _PURPOSE: Final = b"securefl paillier threshold share"
@@ -25,7 +26,9 @@ _CHUNK: Final = 64
 """Partials made between two calls of `Progress`; at 3072 bits some four seconds on two cores."""
 
 
-class _Kept(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class ShareFile(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What is sealed under the password."""
+
     version: Annotated[int, msgspec.Meta(ge=_VERSION, le=_VERSION)]
     dealing: Annotated[bytes, msgspec.Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
     party: int
@@ -56,7 +59,10 @@ class KeyShare(Redacted):
 
     def __init__(self, keys: VerificationKeys, party: int, share: int) -> None:
         name = keys.name(party)
-        if not 0 < share < keys.key.squared or keys.raised(integer(share)) != keys.values[party]:
+        if (
+            not 0 < share < keys.key.squared
+            or raised(keys.key, integer(share), parties=len(keys.names)) != keys.values[party]
+        ):
             raise CryptoError(
                 f"the share of party {party} ({name!r}) is not the one of its verification key",
                 remedy="restore the file, or have the dealer deal anew",
@@ -107,7 +113,7 @@ class KeyShare(Redacted):
             CryptoError: the password is empty.
         """
         share = int(self._share).to_bytes(self.keys.key.ciphertext_bytes, "big")
-        plain = codec.encode(_Kept(_VERSION, self.keys.dealing_id, self.party, share))
+        plain = codec.encode(ShareFile(_VERSION, self.keys.dealing_id, self.party, share))
         return seal_with_password(plain, password, purpose=_PURPOSE)
 
     @classmethod
@@ -119,13 +125,12 @@ class KeyShare(Redacted):
         """
         plain = open_with_password(data, password, purpose=_PURPOSE)
         try:
-            kept = codec.decode(_Kept, plain, limit=len(plain))
+            kept = codec.decode(ShareFile, plain, limit=len(plain))
         except MalformedMessageError as error:
-            # From None: what does not parse may hold a share, and errors are logged.
             raise CryptoError(
                 f"what was sealed here is no share of a threshold key of version {_VERSION}",
                 remedy="give the share's file, or update securefl",
-            ) from error.__cause__
+            ) from error
         if not equal(kept.dealing, keys.dealing_id):
             raise CryptoError("a share of another dealing than these verification keys", remedy="give those of its own")
         if len(kept.share) != keys.key.ciphertext_bytes:
@@ -136,6 +141,6 @@ class KeyShare(Redacted):
     def _exponent(self) -> int:
         return integer(self.keys.delta) * self._share
 
-    def _raise(self, values: tuple[int, ...] | list[int]) -> list[int]:
+    def _raise(self, values: Sequence[int]) -> list[int]:
         exponent, squared = 2 * self._exponent, self.keys.key.squared
         return [power_secret(c, exponent, squared) for c in values]

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from securefl.crypto.digest import digest, equal, shake256
-from securefl.crypto.signing import KEY_BYTES, SIGNATURE_BYTES, SigningKey, fingerprint, verify
+from securefl.crypto.signing import SigningKey, fingerprint, verify
 from securefl.errors import CryptoError, MalformedMessageError
 from securefl.paillier.arithmetic import gcd, integer, power_secret
 from securefl.paillier.public_key import PublicKey
@@ -27,7 +27,9 @@ _V_LABEL: Final = b"securefl/v"
 _EXTRA_BYTES: Final = 32
 
 
-class _Published(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class VerificationKeysMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """D->P: `VerificationKeys` as they travel."""
+
     version: Annotated[int, msgspec.Meta(ge=_VERSION, le=_VERSION)]
     key: bytes
     threshold: int
@@ -40,7 +42,7 @@ class _Published(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 class VerificationKeys:
     """The public side of a dealing, signed by its dealer: t, n, the parties' names, and v_i = v^(Delta s_i) mod n^2.
 
-    v is a square modulo n^2 that everybody hashes from n and never receives: but for a chance of 2^-1000 it generates all squares.
+    v is a generator of the squares modulo n^2 that everybody hashes from n and never receives.
 
     Args:
         key: the public key.
@@ -110,16 +112,10 @@ class VerificationKeys:
         """32 bytes that name the dealing, which is what the dealer signed: every share and every partial bears them."""
         return _signed_data(self.key, self.threshold, self.names, self.values, self.dealer)
 
-    @cached_property
+    @property
     def base(self) -> int:
-        """v = x^2 mod n^2, where x = SHAKE256("securefl/v" || n) mod n^2 and n has bits / 8 bytes, big-endian."""
-        size = self.key.bits // 8
-        hashed = shake256(2 * size + _EXTRA_BYTES, _V_LABEL, int(self.key.n).to_bytes(size, "big"))
-        return integer(int.from_bytes(hashed, "big")) ** 2 % self.key.squared
-
-    def raised(self, share: int) -> int:
-        """Return v^(Delta s): what the dealer publishes of a share."""
-        return power_secret(self.base, integer(self.delta) * share, self.key.squared)
+        """v, as in `generator_of_squares`."""
+        return generator_of_squares(self.key)
 
     def name(self, party: int) -> str:
         """Return the name of a party.
@@ -135,7 +131,7 @@ class VerificationKeys:
         """Return the canonical form: MessagePack of version, key, t, names, the values one after the other, dealer, signature."""
         values = joined(self.key, self.values)
         return codec.encode(
-            _Published(
+            VerificationKeysMessage(
                 _VERSION, self.key.to_bytes(), self.threshold, list(self.names), values, self.dealer, self.signature
             )
         )
@@ -153,22 +149,35 @@ class VerificationKeys:
             CryptoError: another dealer's or nobody's signature, or anything else that is not as it should be.
         """
         try:
-            message = codec.decode(_Published, data, limit=_MAX_BYTES)
+            message = codec.decode(VerificationKeysMessage, data, limit=_MAX_BYTES)
         except MalformedMessageError as error:
             raise CryptoError("these bytes are no verification keys of a threshold key") from error
-        if len(message.dealer) != KEY_BYTES or not equal(message.dealer, dealer):
+        if not equal(message.dealer, dealer):
             raise CryptoError(
                 f"verification keys of another dealer than {fingerprint(dealer)}",
                 remedy="compare the dealer's fingerprint over another channel",
             )
-        if len(message.signature) != SIGNATURE_BYTES:
-            raise CryptoError(f"a dealer's signature of {len(message.signature)} bytes, needs {SIGNATURE_BYTES}")
         key = PublicKey.from_bytes(message.key, insecure_size_for_tests=insecure_size_for_tests)
         values = split(key, message.values, len(message.names))
         return cls(key, message.threshold, message.names, values, dealer=dealer, signature=message.signature)
 
     def __repr__(self) -> str:
         return f"<VerificationKeys: {self.threshold} of {len(self.names)}, trusted dealer {fingerprint(self.dealer)}, {self.key!r}>"
+
+
+def generator_of_squares(key: PublicKey) -> int:
+    """Return v = x^2 mod n^2, where x = SHAKE256("securefl/v" || n) mod n^2 and n has bits / 8 bytes, big-endian.
+
+    In a cyclic group whose order has four large prime factors a random element is a generator, but for a chance of 2^-1000.
+    """
+    size = key.bits // 8
+    hashed = shake256(2 * size + _EXTRA_BYTES, _V_LABEL, int(key.n).to_bytes(size, "big"))
+    return integer(int.from_bytes(hashed, "big")) ** 2 % key.squared
+
+
+def raised(key: PublicKey, share: int, *, parties: int) -> int:
+    """Return v^(Delta s) mod n^2: what the dealer publishes of a share."""
+    return power_secret(generator_of_squares(key), integer(math.factorial(parties)) * share, key.squared)
 
 
 def check_parties(threshold: int, names: Sequence[str]) -> None:
@@ -220,6 +229,4 @@ def split(key: PublicKey, data: bytes, count: int) -> list[int]:
 
 def _signed_data(key: PublicKey, threshold: int, names: Sequence[str], values: Sequence[int], dealer: bytes) -> bytes:
     check_parties(threshold, names)
-    return digest(
-        "paillier-threshold-keys", key.key_id, threshold, len(names), *names, joined(key, values), dealer
-    )
+    return digest("paillier-threshold-keys", key.key_id, threshold, len(names), *names, joined(key, values), dealer)
