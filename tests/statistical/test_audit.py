@@ -15,7 +15,8 @@ from securefl.audit.one_run import guesses_for, one_run_epsilon, right_guesses
 from securefl.audit.planted import LessNoise, LostShares, UpdatedClip, WeightAfterClip
 from securefl.crypto.seeded import SeededRandom
 from securefl.dp.clipping import FlatClip
-from securefl.dp.mechanisms import Floor, choose, mechanism
+from securefl.dp.mechanisms import Floor, choose
+from securefl.dp.mechanisms import discrete_gaussian as gaussian_noise
 from securefl.engines.memory import MemorySession
 from securefl.errors import ConfigError
 
@@ -154,8 +155,8 @@ def test_xnoise_that_forgets_colluders_is_refuted(monkeypatch):
 
 def test_a_plan_whose_sampler_draws_too_little_is_refuted(monkeypatch):
     """The library's own line is broken, and the plan's own encoding is run: half of the standard deviation is missing."""
-    right = mechanism.discrete_gaussian
-    monkeypatch.setattr(mechanism, "discrete_gaussian", lambda variance, *rest: right(variance / 4, *rest))
+    right = gaussian_noise.discrete_gaussian
+    monkeypatch.setattr(gaussian_noise, "discrete_gaussian", lambda variance, *rest: right(variance / 4, *rest))
     assert audited(PlanTrial(plan_of(GAUSSIAN), random=source()), 300).refuted
 
 
@@ -224,8 +225,8 @@ def test_one_run_through_secure_aggregation_is_guessed_when_there_is_hardly_nois
 
 def test_one_run_refutes_noise_that_is_hardly_there(tmp_path, monkeypatch):
     plan = small_plan(0.3)
-    right = mechanism.discrete_gaussian
-    monkeypatch.setattr(mechanism, "discrete_gaussian", lambda variance, *rest: right(variance / 1600, *rest))
+    right = gaussian_noise.discrete_gaussian
+    monkeypatch.setattr(gaussian_noise, "discrete_gaussian", lambda variance, *rest: right(variance / 1600, *rest))
     audit = audit_one_run(plan, ledger=ledger_in(tmp_path), rounds=8, random=source("thin"))
     assert audit.refuted
     assert audit.lower_epsilon > audit.claimed_epsilon
