@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
-TEST_DEPS := $(shell sed -n 's/^test = \[\(.*\)\]/\1/p;s/^lint = \[\(.*\)\]/\1/p;s/^notebooks = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
-BENCH_DEPS := $(shell sed -n 's/^bench = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+TEST_DEPS := $(shell sed -n 's/^test = \[\(.*\)\]/\1/p;s/^lint = \[\(.*\)\]/\1/p;s/^notebooks = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ',')
+BENCH_DEPS := $(shell sed -n 's/^bench = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ',')
 # One worker a core; work stealing keeps the long property tests from ending last.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
