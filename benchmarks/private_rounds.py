@@ -54,7 +54,9 @@ class Replayed:
 
     def below(self, bound: int) -> int:
         """Refuse: no such draw is on record."""
-        raise NotImplementedError(f"below({bound})")
+        raise ValueError(
+            f"an integer below {bound} is asked for, the record has bytes only: this is not what was recorded"
+        )
 
 
 def clear_sum(

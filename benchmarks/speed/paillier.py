@@ -1,278 +1,173 @@
-"""Packed Paillier encryption beside phe, pypaillier and SecretFlow's HEU, under keys of one size, all in one run.
+"""Packed Paillier encryption beside phe, pypaillier, SecretFlow's HEU and TenSEAL's CKKS, all in one run.
 
-    python benchmarks/speed/paillier.py [--json FILE] [--repeats N] [--bits 3072] [--parties 10] [--quick]
+    python benchmarks/speed/paillier.py                 3072 bits, 100 000 values        (two to four minutes)
+    python benchmarks/speed/paillier.py --long          2048 bits and 1 000 000 values, too (ten minutes)
+    python benchmarks/speed/paillier.py --cores         only what a second core is worth, for a machine that is idle
+    python benchmarks/speed/paillier.py --quick         short vectors, to see that it works
 
-First the operations on one ciphertext each: a peer's own way of making masks is beside ours of the same kind (phe raises to
-n, pypaillier to half as many bits from a table, HEU to fewer, on all cores). Then what
-a federated round is made of: 16-bit values, of which one of our plaintexts holds many and a peer's one.
+What a federated round is made of: vectors of 16-bit values, in slots with room for the sum of 100 parties. Ours are packed, encrypted,
+added, decrypted and unpacked, the whole of them; peers encrypt one value a ciphertext (CKKS 2048), a smaller sample, and are compared by
+the value. Then single ciphertexts, ours and theirs, and threshold decryption.
+
+Each side is pinned to one core, and its figures are processor time: HEU and pypaillier would take all cores by themselves. What a second
+core is worth to us is measured by the clock, one thread and a thread a core in turn, the fastest of the turns.
 """
 
 from __future__ import annotations
 
-import importlib
-import statistics
+import argparse
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
-
-import numpy as np
-
-from securefl.paillier import Ciphertexts, Encryptor, Masks, PrivateKey, SlotLayout
-from securefl.paillier.masks import SHORT_BITS
-from securefl.paillier.threads import cores
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from harness import Row, medians, parser, publish, row, version
+from harness import Row, parser, publish, version
+from paillier_peers import OPERATIONS, PEERS, how_to_get, installed, sample, versions
+from paillier_process import PeerProcess
+from paillier_turns import Elsewhere, Work, in_turn
+from progress import Progress, shown
 
-HERE = Path(__file__).resolve().parent
-MAX_VALUE = (1 << 15) - 1
-PEERS = ("phe", "pypaillier", "sf-heu")
-LANES = 10**6
+from securefl.errors import ConfigError
 
+try:
+    from paillier_ours import Ours
+    from paillier_rows import Rates, core_rows, single_rows, size_rows, value_rows
+    from paillier_threshold import threshold_rows
 
-def peer(module: str) -> ModuleType | None:
-    """A library that may be missing; not this script, which has the name of one of them."""
-    path = sys.path
-    sys.path = [entry for entry in path if Path(entry or ".").resolve() != HERE]
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        return None
-    finally:
-        sys.path = path
+    from securefl.paillier.masks import SHORT_BITS
+    from securefl.paillier.threads import cores
+except ConfigError as error:
+    raise SystemExit(str(error)) from None
 
-
-def per_second(cases: dict[str, tuple[int, Callable[[], object]]], repeats: int) -> dict[str, float]:
-    """Operations a second of each case, which does so many at a call."""
-    took = medians({name: case for name, (_, case) in cases.items()}, repeats=repeats)
-    return {name: count / took[name] for name, (count, _) in cases.items()}
-
-
-class Bench:
-    """Keys of every library, and the same integers to encrypt under all of them."""
-
-    def __init__(self, bits: int, parties: int, work: int) -> None:
-        self.key = PrivateKey.generate(bits)
-        self.layout = SlotLayout(bits, parties, MAX_VALUE)
-        self.work = work
-        rng = np.random.default_rng(1)
-        self.values = rng.integers(-MAX_VALUE, MAX_VALUE + 1, work * self.layout.slots)
-        self.plaintexts = self.layout.pack(self.values)
-        self.small = self.values[: max(8, work // 8)].tolist()
-        self.ours = {mode: Encryptor(self.key.public_key, mode) for mode in ("standard", "djn", "short")}
-        self.holder = Encryptor(self.key.public_key, "short", private_key=self.key)
-        for encryptor in (*self.ours.values(), self.holder):
-            encryptor.prepare()
-        self.encrypted = self.ours["short"].encrypt(self.plaintexts)
-        self.phe = peer("phe")
-        self.pypaillier = peer("paillier")
-        heu = peer("heu")
-        self.heu = heu and (importlib.import_module("heu.phe"), importlib.import_module("heu.numpy"))
-        self.bits = bits
-
-    def encrypting(self) -> dict[str, tuple[int, Callable[[], object]]]:
-        """One plaintext a ciphertext, everywhere."""
-        n, few = len(self.plaintexts), len(self.small)
-        cases: dict[str, tuple[int, Callable[[], object]]] = {
-            "standard": (few, lambda: self.ours["standard"].encrypt(self.plaintexts[:few], threads=1)),
-            "djn": (n, lambda: self.ours["djn"].encrypt(self.plaintexts, threads=1)),
-            "short": (n, lambda: self.ours["short"].encrypt(self.plaintexts, threads=1)),
-            "djn, all cores": (n, lambda: self.ours["djn"].encrypt(self.plaintexts)),
-            "short, all cores": (n, lambda: self.ours["short"].encrypt(self.plaintexts)),
-            "short, key holder": (n, lambda: self.holder.encrypt(self.plaintexts, threads=1)),
-        }
-        if self.phe:
-            cases["phe"] = (few, lambda: [self.phe_keys[0].encrypt(v) for v in self.small])
-        if self.pypaillier:
-            module, public = self.pypaillier, self.pypaillier_keys[0]
-            cases["pypaillier"] = (n, lambda: module.encrypt_integers(public, self.many))
-        if self.heu:
-            kit, array = self.heu_kit
-            cases["HEU ZPaillier"] = (n, lambda: kit.encryptor().encrypt(array))
-        return cases
-
-    def decrypting(self) -> dict[str, tuple[int, Callable[[], object]]]:
-        """One ciphertext each."""
-        few = len(self.small)
-        some = self.encrypted[:few]
-        cases: dict[str, tuple[int, Callable[[], object]]] = {
-            "one core": (few, lambda: self.key.decrypt(some, threads=1)),
-            "all cores": (few, lambda: self.key.decrypt(some)),
-            "one core, variable time": (few, lambda: self.key.decrypt(some, threads=1, constant_time=False)),
-        }
-        if self.phe:
-            (public, private) = self.phe_keys
-            numbers = [public.encrypt(v) for v in self.small]
-            cases["phe"] = (few, lambda: [private.decrypt(number) for number in numbers])
-        if self.pypaillier:
-            module, (their_key, secret) = self.pypaillier, self.pypaillier_keys
-            blobs = [bytes(b) for b in module.encrypt_integers(their_key, self.small)]
-            cases["pypaillier"] = (few, lambda: module.decrypt_exact_many(secret, blobs))
-        if self.heu:
-            kit, array = self.heu_kit
-            encrypted = kit.encryptor().encrypt(array)
-            cases["HEU ZPaillier"] = (len(self.plaintexts), lambda: kit.decryptor().decrypt(encrypted))
-        return cases
-
-    def adding(self) -> dict[str, tuple[int, Callable[[], object]]]:
-        """Two vectors of ciphertexts."""
-        n, few = len(self.encrypted), len(self.small)
-        cases: dict[str, tuple[int, Callable[[], object]]] = {
-            "one core": (n, lambda: Ciphertexts.total([self.encrypted, self.encrypted], threads=1))
-        }
-        if self.phe:
-            numbers = [self.phe_keys[0].encrypt(v) for v in self.small]
-            cases["phe"] = (50 * few, lambda: [number + number for _ in range(50) for number in numbers])
-        if self.pypaillier:
-            module, public = self.pypaillier, self.pypaillier_keys[0]
-            blobs = [bytes(b) for b in module.encrypt_integers(public, self.many)]
-            cases["pypaillier"] = (n - 1, lambda: module.add_many(public, blobs))
-        if self.heu:
-            kit, array = self.heu_kit
-            encrypted = kit.encryptor().encrypt(array)
-            cases["HEU ZPaillier"] = (n, lambda: kit.evaluator().add(encrypted, encrypted))
-        return cases
-
-    @property
-    def many(self) -> list[int]:
-        """As many small integers as we have plaintexts: the peers' plaintexts."""
-        small: list[int] = self.values[: len(self.plaintexts)].tolist()
-        return small
-
-    def make_peers_keys(self) -> None:
-        """Once, outside of what is measured."""
-        if self.phe:
-            self.phe_keys = self.phe.generate_paillier_keypair(n_length=self.bits)
-        if self.pypaillier:
-            self.pypaillier_keys = self.pypaillier.generate_keypair(self.bits)
-        if self.heu:
-            scheme, arrays = self.heu
-            kit: Any = arrays.setup(scheme.SchemaType.ZPaillier, self.bits)
-            self.heu_kit = (kit, kit.array(np.array(self.many)))
-
-    def pooled(self, repeats: int) -> float:
-        """Encryptions a second while masks are in stock: a new stock for each run, whose making is not measured."""
-        count, took = len(self.plaintexts), []
-        for _ in range(repeats):
-            with Encryptor(self.key.public_key, "short", pool=count) as encryptor:
-                if encryptor.pool is not None:
-                    encryptor.pool.wait_until(count)
-                started = time.perf_counter()
-                encryptor.encrypt(self.plaintexts, threads=1)
-                took.append(time.perf_counter() - started)
-        return count / statistics.median(took)
+SIZES = (3072, 2048)
+CORE_TURNS = 7
+BUSY = 0.1
+"""Of the machine, taken by other programs: from here on what several cores are worth cannot be seen."""
+QUICK_BITS, QUICK_THRESHOLD_BITS, QUICK_COUNT = 2048, 1024, 2000
 
 
-def operations(bench: Bench, repeats: int) -> tuple[list[Row], dict[str, dict[str, float]]]:
-    """Rows for single ciphertexts, and the figures from which those for values follow."""
-    encrypt = per_second(bench.encrypting(), repeats)
-    encrypt["pool"] = bench.pooled(repeats)
-    decrypt = per_second(bench.decrypting(), repeats)
-    add = per_second(bench.adding(), repeats)
-    rows = []
+class Run:
+    """What is measured, and what comes of it.
 
-    def compare(what: str, figures: dict[str, float], ours: str, theirs: str) -> None:
-        if theirs in figures:
-            label = f"{what}, {ours}" if ours else what
-            rows.append(row(label, figures[ours], figures[theirs], unit="per s", peer_name=theirs, better="more"))
+    Args:
+        options: of the command line.
+        progress: told what goes on.
+    """
 
-    for mode in ("standard", "djn", "short", "djn, all cores", "short, all cores", "short, key holder", "pool"):
-        compare("encrypt", encrypt, mode, "phe")
-    compare("encrypt", encrypt, "djn", "pypaillier")
-    compare("encrypt", encrypt, "short, all cores", "HEU ZPaillier")
-    for name in ("phe", "pypaillier"):
-        compare("decrypt", decrypt, "one core", name)
-    compare("decrypt", decrypt, "one core, variable time", "phe")
-    compare("decrypt", decrypt, "all cores", "HEU ZPaillier")
-    for name in ("phe", "pypaillier", "HEU ZPaillier"):
-        compare("add", add, "one core", name)
-    return rows, {"encrypt": encrypt, "decrypt": decrypt, "add": add}
+    def __init__(self, options: argparse.Namespace, progress: Progress) -> None:
+        self.options, self.progress = options, progress
+        self.share, self.in_a_proof = (0.1, 4) if options.quick else (1.0, 32)
+        self.rows: list[Row] = []
+        self.rates: dict[str, Rates] = {}
+        self.sent: dict[str, dict[str, float]] = {}
+        self.notes: list[str] = []
+        self.about_peers: list[str] = []
 
+    def size(self, bits: int) -> None:
+        """Everything under keys of one size."""
+        options, progress = self.options, self.progress
+        with PeerProcess(bits, share=self.share) as peers:
+            progress.case(f"{bits} bits: keys and tables")
+            ours = Ours(bits, options.parties, options.count)
+            progress.case(f"{bits} bits: the peers' keys (pypaillier's take up to a minute or two)")
+            self.about_peers = peers.notes
+            self.sent[f"{bits} bits"] = {"ours": ours.bits_a_value, **peers.bits_a_value}
+            rates = self.vectors(ours, peers, options.repeats)
+            self.rows += size_rows(ours, peers.bits_a_value) + single_rows(ours, peers.bits_a_value, rates)
+            self.rows += value_rows(ours, peers.bits_a_value, rates)
+            if options.long:
+                longer = ours.longer(10 * options.count)
+                self.rows += value_rows(longer, peers.bits_a_value, self.vectors(longer, peers, 1))
+        self.cores(ours)
+        progress.case(f"{bits} bits: threshold decryption")
+        of_safe_primes = QUICK_THRESHOLD_BITS if options.quick else bits
+        self.rows += threshold_rows(
+            of_safe_primes, ciphertexts=self.in_a_proof, repeats=options.repeats, tell=progress.step
+        )
 
-def rounds(bench: Bench, figures: dict[str, dict[str, float]]) -> list[Row]:
-    """Rows for 16-bit values: ours travel `slots` to a ciphertext, a peer's one."""
-    slots, bits = bench.layout.slots, 8 * bench.key.public_key.ciphertext_bytes
-    rows = [row("ciphertext bits per 16-bit value", bits / slots, bits, unit="bits", peer_name="any, unpacked")]
-    for name in ("phe", "pypaillier", "HEU ZPaillier"):
-        for operation, modes in (
-            ("encrypt", ("djn, all cores", "short, all cores", "pool")),
-            ("add", ("one core",)),
-            ("decrypt", ("all cores",)),
-        ):
-            measured = figures[operation]
-            if name in measured:
-                rows += [
-                    row(
-                        f"{operation} a packed vector, {mode}",
-                        measured[mode] * slots,
-                        measured[name],
-                        unit="values/s",
-                        peer_name=name,
-                        better="more",
-                    )
-                    for mode in modes
-                ]
-    return rows
+    def cores(self, ours: Ours) -> None:
+        """One thread and a thread a core, by the clock."""
+        self.progress.case(f"{ours.bits} bits: one thread and a thread a core")
+        turns = 1 if self.options.quick else CORE_TURNS
+        with Elsewhere() as elsewhere:
+            by_cores = in_turn(ours.by_cores(), repeats=turns, tell=self.progress.step, least=True)
+        if elsewhere.share is not None:
+            self.notes.append(
+                f"{ours.bits} bits, {cores()} cores against one: other programs took {elsewhere.share:.0%} of the machine meanwhile"
+                f"{'; that says little about a second core' if elsewhere.share > BUSY else ''}"
+            )
+        self.rates.setdefault(f"{ours.bits} bits, {ours.count} values", {})["by cores"] = by_cores
+        self.rows += core_rows(ours, by_cores, cores())
 
+    def vectors(self, ours: Ours, peers: PeerProcess, repeats: int) -> Rates:
+        """Values a second, ours and the peers' in turn; under "single" ciphertexts a second."""
+        self.progress.case(f"{ours.bits} bits: {ours.count} values")
+        packed, cases = ours.packed(), {}
+        for operation in OPERATIONS:
+            for name, work in {**packed[operation], **peers.work(operation)}.items():
+                cases[operation, name] = work
+        cases |= {("single", name): work for name, work in ours.single().items()}
+        named: dict[str, Work] = {"/".join(where): work for where, work in cases.items()}
+        measured = in_turn(named, repeats=repeats, tell=self.progress.step)
+        ours.check()
+        rates: Rates = {}
+        for (operation, name), rate in zip(cases, measured.values(), strict=True):
+            rates.setdefault(operation, {})[name] = rate
+        self.rates[f"{ours.bits} bits, {ours.count} values"] = rates
+        layout = ours.layout
+        self.notes.append(
+            f"{ours.bits} bits, {ours.count} values: {layout.slots} slots of {layout.slot_bits} bits for {ours.parties} parties, "
+            f"{ours.ciphertexts} ciphertexts; {repeats} turn{'s' * (repeats > 1)}"
+        )
+        return rates
 
-def packing(bench: Bench, repeats: int, count: int) -> list[str]:
-    """How long a million values take from numpy to integers and back."""
-    layout = bench.layout
-    values = np.random.default_rng(2).integers(-MAX_VALUE, MAX_VALUE + 1, count)
-    packed = layout.pack(values)
-    took = medians(
-        {"pack": lambda: layout.pack(values), "unpack": lambda: layout.unpack(packed, count, vectors=1)},
-        repeats=repeats,
-    )
-    note = (
-        f"{count} values: packed in {took['pack'] * 1e3:.1f} ms, unpacked in {took['unpack'] * 1e3:.1f} ms; "
-        f"{layout.slots} slots of {layout.slot_bits} bits for {layout.parties} parties"
-    )
-    return [note]
+    def publish(self) -> None:
+        """Print, write, draw."""
+        for name in installed() if self.sent else ():
+            encrypted, added, decrypted = (sample(name, operation, self.share) for operation in OPERATIONS)
+            self.notes.append(f"{name}: a sample of {encrypted} values encrypted, {added} added, {decrypted} decrypted")
+        self.notes += [
+            f"exponents have half the bits of the key (djn; pypaillier and HEU, too) or {SHORT_BITS} (short)",
+            "one core each, in processor time; more cores by the clock, the fastest turn",
+            *self.about_peers,
+            *how_to_get(),
+        ]
+        publish(
+            self.rows,
+            self.options.json,
+            notes=self.notes,
+            parties=self.options.parties,
+            cores=cores(),
+            per_second=self.rates,
+            bits_a_value=self.sent,
+            peers={"gmpy2": version("gmpy2"), **versions()},
+        )
+        if self.options.plot:
+            from paillier_plots import draw  # matplotlib is needed for the figure only
 
-
-def tables(bench: Bench) -> list[str]:
-    """How long the table of a key takes, once."""
-    notes = []
-    for mode, window in (("djn", 8), ("short", 8), ("short", 10)):
-        took = medians({"table": Masks(bench.key.public_key, mode, window=window)._fixed_base}, repeats=1)  # noqa: SLF001
-        notes.append(f"table of {mode}, window {window}: {took['table']:.2f} s, once for a key")
-    return notes
+            draw(self.rates, self.sent, list(PEERS), self.options.plot)
 
 
 def main() -> None:
     """Measure and print."""
-    made = parser(__doc__ or "", repeats=5, quick=True)
-    made.add_argument("--bits", type=int, default=3072, help="of the keys (%(default)s)")
-    made.add_argument("--parties", type=int, default=10, help="vectors that a slot has room for (%(default)s)")
-    made.add_argument("--work", type=int, default=256, help="ciphertexts a run (%(default)s)")
+    made = parser(__doc__ or "", repeats=3, quick=True, plot=True)
+    made.add_argument("--bits", type=int, default=SIZES[0], help="of the keys (%(default)s)")
+    made.add_argument("--parties", type=int, default=100, help="vectors that a slot has room for (%(default)s)")
+    made.add_argument("--count", type=int, default=100_000, help="values of a vector (%(default)s)")
+    made.add_argument("--long", action="store_true", help="3072 and 2048 bits; and vectors ten times as long, once")
+    made.add_argument("--cores", action="store_true", help="only what several cores are worth; for an idle machine")
     options = made.parse_args()
+    if options.cores and options.plot:
+        made.error("--cores has nothing to plot")
     if options.quick:
-        options.repeats, options.work, options.bits = 1, 16, 2048
-    bench = Bench(options.bits, options.parties, options.work)
-    bench.make_peers_keys()
-    rows, figures = operations(bench, options.repeats)
-    rows += rounds(bench, figures)
-    notes = packing(bench, options.repeats, LANES // 10 if options.quick else LANES)
-    notes += [] if options.quick else tables(bench)
-    missing = [name for name in PEERS if not version(name)]
-    if missing:
-        notes.append(f"not installed, so their rows are missing: {', '.join(missing)}; run `make bench`")
-    if bench.pypaillier:
-        ours = f"{options.bits // 2} (djn) and {SHORT_BITS} (short)"
-        notes.append(f"pypaillier's exponents have {bench.pypaillier_keys[0].exponent_bits} bits, ours {ours}")
-    publish(
-        rows,
-        options.json,
-        notes=notes,
-        bits=options.bits,
-        cores=cores(),
-        per_second=figures,
-        peers={name: version(name) for name in ("gmpy2", *PEERS) if version(name)},
-    )
+        options.bits, options.count, options.repeats, options.long = QUICK_BITS, QUICK_COUNT, 1, False
+    with shown() as progress:
+        run = Run(options, progress)
+        for bits in SIZES if options.long else (options.bits,):
+            if options.cores:
+                run.cores(Ours(bits, options.parties, options.count))
+            else:
+                run.size(bits)
+    run.publish()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from securefl import dp as dp
+    from securefl import paillier as paillier
     from securefl.crypto.signing import SigningKey as SigningKey
     from securefl.dp.clipping import LayerClip as LayerClip
     from securefl.dp.ledger import Budget as Budget
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from securefl.federated.history import History as History
     from securefl.federated.models import SoftmaxRegression as SoftmaxRegression
     from securefl.federated.planning import plan_for as plan_for
+    from securefl.plan.paillier import Paillier as Paillier
     from securefl.plan.plan import Plan as Plan
     from securefl.plan.protocol import SecAgg as SecAgg
     from securefl.plan.roster import Member as Member
@@ -57,9 +59,13 @@ if TYPE_CHECKING:
     from securefl.records.receipt_book import ReceiptBook as ReceiptBook
     from securefl.records.used_file import UsedFile as UsedFile
     from securefl.session.client import SecAggClient as SecAggClient
+    from securefl.session.key_holder import PaillierKeyHolder as PaillierKeyHolder
+    from securefl.session.paillier_client import PaillierClient as PaillierClient
+    from securefl.session.paillier_server import PaillierServer as PaillierServer
     from securefl.session.result import RoundResult as RoundResult
     from securefl.session.server import SecAggServer as SecAggServer
     from securefl.types import Graph as Graph
+    from securefl.types import KeyModel as KeyModel
     from securefl.types import ServerModel as ServerModel
     from securefl.types import Step as Step
 
@@ -106,33 +112,42 @@ _HOME = {
     "History": "securefl.federated.history",
     "SoftmaxRegression": "securefl.federated.models",
     "plan_for": "securefl.federated.planning",
+    "paillier": "securefl.paillier",
+    "Paillier": "securefl.plan.paillier",
     "Plan": "securefl.plan.plan",
     "SecAgg": "securefl.plan.protocol",
     "Member": "securefl.plan.roster",
     "Roster": "securefl.plan.roster",
     "ClientPolicy": "securefl.policy.policy",
     "SecAggClient": "securefl.session.client",
+    "PaillierClient": "securefl.session.paillier_client",
+    "PaillierKeyHolder": "securefl.session.key_holder",
+    "PaillierServer": "securefl.session.paillier_server",
     "RoundResult": "securefl.session.result",
     "ReceiptBook": "securefl.records.receipt_book",
     "SecAggServer": "securefl.session.server",
     "UsedFile": "securefl.records.used_file",
     "Graph": "securefl.types",
+    "KeyModel": "securefl.types",
     "ServerModel": "securefl.types",
     "Step": "securefl.types",
 }
 """The public names and the modules that they live in; mirrored above for type checkers, and a test compares both."""
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+_NEEDS_GMPY2 = {"PaillierClient", "PaillierKeyHolder", "PaillierServer", "paillier"}
+"""What loads the extra `paillier`, and so is not imported by a star."""
+
+__all__ = ["__version__", *sorted(_HOME.keys() - _NEEDS_GMPY2)]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'securefl' has no attribute {name!r}")
     module = importlib.import_module(_HOME[name])
-    value = module if name in {"dp", "faults"} else getattr(module, name)
+    value = module if name in {"dp", "faults", "paillier"} else getattr(module, name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", *_HOME])

@@ -18,9 +18,15 @@ Tree: TypeAlias = Any
 SERVER = "server"
 """The name of the server in error messages and reports; no party may bear it."""
 
+KEY_HOLDER = "key-holder"
+"""The name of whoever holds a Paillier key and is no party; no party may bear it."""
+
 
 class Step(enum.StrEnum):
-    """The steps of a secure-aggregation round, by what a party completes in each (Bonawitz et al. 2017, figure 4)."""
+    """The steps of a secure-aggregation round, by what a party completes in each (Bonawitz et al. 2017, figure 4).
+
+    A Paillier round has two of them: its parties' encrypted vectors are the masked inputs, and decryption of the sum is the unmasking.
+    """
 
     ADVERTISE = "advertise"
     SHARE_KEYS = "share_keys"
@@ -34,6 +40,14 @@ class ServerModel(enum.StrEnum):
 
     SEMI_HONEST = "semi-honest"
     ACTIVE = "active"
+
+
+class KeyModel(enum.StrEnum):
+    """Who holds the key that a Paillier sum is decrypted with."""
+
+    SEPARATE = "separate"
+    CLIENTS = "clients"
+    THRESHOLD = "threshold"
 
 
 class Graph(enum.StrEnum):

@@ -1032,15 +1032,15 @@ CHECKS = [
     check(
         "policy on keys ahead",
         "session/client.py",
-        "self._check_policy(plan, context, self.rounds_joined)\n"
-        "            self._require_budget(plan, context, pre_context(context))\n        except",
-        "self._require_budget(plan, context, pre_context(context))\n        except",
+        "self._account.check_policy(plan, context, pre_context(context), self.rounds_joined)\n"
+        "            self._account.require_budget(plan, context, pre_context(context))\n        except",
+        "self._account.require_budget(plan, context, pre_context(context))\n        except",
         "prefetch",
     ),
     check(
         "policy on entering the round ahead",
         "session/client.py",
-        "self._check_policy(plan, following.context, self.rounds_joined - counted)",
+        "self._account.check_policy(plan, context, binding, self.rounds_joined - counted)",
         "pass",
         "prefetch",
     ),
@@ -1143,7 +1143,7 @@ CHECKS = [
         "damaged_messages",
     ),
     # The session
-    check("a policy there", "session/client.py", "if not isinstance(policy, ClientPolicy):", NEVER, "downgrade"),
+    check("a policy there", "session/account.py", "if not isinstance(policy, ClientPolicy):", NEVER, "downgrade"),
     check(
         "own identity",
         "session/client.py",
@@ -1183,14 +1183,15 @@ CHECKS = [
     check(
         "policy on the invitation",
         "session/client.py",
-        "            self._check_policy(plan, context, self.rounds_joined)\n        except PolicyRefusedError as refusal:",
+        "            self._account.check_policy(plan, context, pre_context(context), self.rounds_joined)\n"
+        "        except PolicyRefusedError as refusal:",
         "            pass\n        except PolicyRefusedError as refusal:",
         "downgrade",
     ),
     check(
         "policy on the key list",
         "session/client.py",
-        "self._policy.check_attendance(attending)",
+        "self._account.policy.check_attendance(attending)",
         "pass",
         "downgrade",
     ),
@@ -1245,13 +1246,17 @@ CHECKS = [
     ),
     check(
         "sender by the transport",
-        "session/server.py",
-        "self._roster.names[envelope.sender] != party):",
-        "False):",
+        "session/serving.py",
+        "self._name(envelope.sender) == party:",
+        "True:",
         "state_after_errors",
     ),
     check(
-        "keys under active", "session/server.py", "if plan.parameters.active and not roster.signed:", NEVER, "downgrade"
+        "keys under active",
+        "session/serving.py",
+        "if plan.parameters.active and not roster.signed:",
+        NEVER,
+        "downgrade",
     ),
     # The policy
     check("expiry", "policy/policy.py", "if date > self.expires:", NEVER, "downgrade"),
@@ -1387,7 +1392,7 @@ CHECKS = [
         "state_after_errors",
     ),
     check("names printable", "plan/roster.py", "        or not name.isprintable()\n", "", "names"),
-    check("name of the server", "plan/roster.py", "        or _folded(name) == SERVER\n", "", "names"),
+    check("name of the server", "plan/roster.py", "{SERVER, KEY_HOLDER}", "{KEY_HOLDER}", "names"),
     check(
         "names once",
         "plan/roster.py",
@@ -1435,28 +1440,28 @@ CHECKS = [
     check("a ledger at all", "session/charging.py", "    if ledger is None:", "    if False:", "privacy"),
     check(
         "charged before y_u",
-        "session/client.py",
-        "head = ledger.charge(self._charge(plan, current.context, current.binding))",
+        "session/account.py",
+        "head = ledger.charge(self._charge(plan, context, binding))",
         "head = ledger.head",
         "privacy",
     ),
     check(
         "budget asked before keys",
-        "session/client.py",
+        "session/account.py",
         "ledger.check(self._charge(plan, context, binding))",
         "pass",
         "privacy",
     ),
     check(
         "charged before opening",
-        "session/server.py",
+        "session/serving.py",
         "heads = ledger.charge_all(self._charges(self.plan, self._number, survivors, ctx))",
         "heads = ()",
         "privacy",
     ),
     check(
         "budget asked before inviting",
-        "session/server.py",
+        "session/serving.py",
         "ledger.check(*self._charges(plan, number, range(len(self._roster)), bytes(32)))",
         "pass",
         "privacy",
@@ -1472,12 +1477,12 @@ CHECKS = [
     ),
     check(
         "epsilon by the ledger",
-        "session/client.py",
+        "session/account.py",
         "spent = functools.partial(ledger.projected, charge)",
         "pass",
         "privacy",
     ),
-    check("one owner", "session/client.py", "account_of(party) not in map(account_of, owners)", "False", "privacy"),
+    check("one owner", "session/account.py", "account_of(party) not in map(account_of, owners)", "False", "privacy"),
     check(
         "central noise is remembered",
         "session/result.py",
@@ -1516,7 +1521,13 @@ CHECKS = [
         NEVER,
         "privacy",
     ),
-    check("a draft is not sent", "plan/plan.py", "if self.private and self.release is None:", NEVER, "privacy"),
+    check(
+        "a draft is not sent",
+        "plan/plan.py",
+        "if self.draft:\n            raise no_noise()",
+        "if False:\n            pass",
+        "privacy",
+    ),
     check(
         "relation of the mechanism",
         "dp/mechanisms/mechanism.py",
@@ -1535,7 +1546,7 @@ CHECKS = [
     check(
         "least of least sigmas",
         "dp/mechanisms/discrete_gaussian.py",
-        "if not LEAST_SIGMA <= self.min_sigma < math.inf:",
+        "if not LEAST_SIGMA <= real(self.min_sigma) <= MOST_SIGMA:",
         NEVER,
         "privacy",
     ),

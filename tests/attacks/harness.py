@@ -44,7 +44,7 @@ from securefl.types import RoundContext, ServerModel, Step
 from securefl.wire import bitmap, codec
 from securefl.wire import messages as wire
 from securefl.wire.envelope import SERVER_INDEX, parse, seal
-from securefl.wire.messages import Kind
+from securefl.wire.messages import SECAGG_KINDS, Kind
 
 if copy := os.environ.get(
     "SECUREFL_COPY"
@@ -77,7 +77,7 @@ Mail = dict[int, list[bytes]]
 def order(server: ServerModel) -> tuple[Kind, ...]:
     """The kinds of a round in the order in which they travel."""
     steps = {SEMI_HONEST: {Kind.INVITE, Kind.SURVIVORS, Kind.CONSISTENCY}, ACTIVE: {Kind.INVITE}}
-    return tuple(kind for kind in Kind if kind not in steps[server])
+    return tuple(kind for kind in sorted(SECAGG_KINDS) if kind not in steps[server])
 
 
 def body_of(data: bytes, parties: int = 64) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 
@@ -166,7 +167,7 @@ def test_a_party_whose_ledger_fails_sends_no_vector(tmp_path, monkeypatch):
 def test_central_noise_is_drawn_once_however_often_the_result_is_asked_for(tmp_path):
     session = sfl.MemorySession(plan_of(sfl.CentralDiscreteGaussian), NAMES, ledger=ledger_of(tmp_path))
     session.round(dict.fromkeys(NAMES, UPDATE))
-    one, again = session._server.result(), session._server.result()
+    one, again = session._actors.server.result(), session._actors.server.result()
     assert np.array_equal(one.integers, again.integers)
     assert math.isinf(one.spent.server)
 
@@ -211,8 +212,12 @@ def test_what_would_be_released_beside_the_noise_or_without_enough_of_it_cannot_
         ({"unit": "record"}, "unit"),
         ({"unit": "household"}, "unit"),
         ({"denominator": 0.0}, "denominator"),
+        ({"denominator": math.nan}, "denominator"),
         ({"slack": 0.0}, "slack"),
+        ({"slack": math.nan}, "slack"),
         ({"min_sigma": 0.5}, "min_sigma"),
+        ({"min_sigma": math.nan}, "min_sigma"),
+        ({"min_sigma": 1e308}, "min_sigma"),
     ],
     ids=str,
 )
@@ -317,11 +322,30 @@ def test_a_strangers_xnoise_with_no_honest_noise_left_is_refused_and_crashes_nob
             Plan.from_bytes(msgspec.msgpack.encode(fields))
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e308, -1.0, 0.0, 5e-324])
+@pytest.mark.parametrize("field", ["noise_multiplier", "slack", "min_sigma", "denominator", "k", "radius", "variance"])
+def test_a_strangers_plan_of_impossible_numbers_crashes_nobody(field, value):
+    """A square that overflows is the typed error, too. What is so small that it can be taken is printed without one."""
+    plan = plan_of(sfl.DistributedDiscreteGaussian)
+    fields = msgspec.msgpack.decode(plan.to_bytes())
+    place = [isinstance(part, list) and part[:1] == ["distributed-discrete-gaussian"] for part in fields].index(True)
+    at = [field.name for field in msgspec.structs.fields(PrivacyMessage)].index(field)
+    fields[place][at] = value
+    data = msgspec.msgpack.encode(fields)
+    if value == 5e-324 or (field, value) == ("denominator", 1e308):
+        with contextlib.suppress(sfl.UnsafePlanError):
+            taken = Plan.from_bytes(data)
+            assert (taken.to_bytes(), bool(str(taken)), bool(taken.to_dict())) == (data, True, True)
+        return
+    with pytest.raises(sfl.UnsafePlanError):
+        Plan.from_bytes(data)
+
+
 def test_a_round_that_cannot_begin_leaves_the_released_sum_as_it_was(tmp_path):
     """Otherwise each attempt would release the same exact sum under fresh noise of the server, for nothing."""
     session = sfl.MemorySession(plan_of(sfl.CentralDiscreteGaussian), NAMES, ledger=ledger_of(tmp_path))
     session.round(dict.fromkeys(NAMES, UPDATE))
-    server = session._server
+    server = session._actors.server
     released = server.result().integers
     for _ in range(3):
         with pytest.raises(sfl.SecureFLError):

@@ -19,11 +19,11 @@ from securefl.secagg.consistency import survivors_data
 from securefl.secagg.context import key_list_root, pre_context_of
 from securefl.secagg.dealing import Label, share_digest
 from securefl.wire import bitmap
-from securefl.wire.messages import KeyEntry, Kind
+from securefl.wire.messages import SECAGG_KINDS, KeyEntry, Kind
 
 FIELDS = 7
 KIND, SESSION, ROUND, SENDER, BODY, SEAL = range(1, FIELDS)
-KINDS = frozenset(map(int, Kind))
+KINDS = frozenset(map(int, SECAGG_KINDS))
 
 
 class Box(Blob):

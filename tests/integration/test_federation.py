@@ -110,7 +110,7 @@ def test_a_diverging_party_sends_nothing_and_is_named(clients):
     assert len(secure.history) == 0
     for name, leaf in before.items():
         np.testing.assert_array_equal(secure.params[name], leaf)
-    assert secure.aggregator._session._server.step is None
+    assert secure.aggregator._session._actors.server.step is None
 
 
 def test_each_round_is_bound_to_the_parameters_that_it_starts_from(clients):
@@ -119,7 +119,7 @@ def test_each_round_is_bound_to_the_parameters_that_it_starts_from(clients):
     for _ in range(2):
         before = secure.aggregator._session.plan.model_digest(secure.params)
         secure.fit(1)
-        server = secure.aggregator._session._server
+        server = secure.aggregator._session._actors.server
         assert server._round.context.model_digest == before
         bound.append(before)
     assert bound[0] != bound[1]
@@ -134,7 +134,7 @@ def test_parties_that_train_from_another_model_get_no_sum(clients):
     updates = dict.fromkeys(clients, update)
     metrics = {name: {"loss": 1.0, "accuracy": 0.5} for name in clients}
     assert session.round(updates, metrics=metrics, model=params).survivors == tuple(clients)
-    start_round = session._server.start_round
-    session._server.start_round = lambda _: start_round({**params, "bias": params["bias"] + 1e-7})
+    start_round = session._actors.server.start_round
+    session._actors.server.start_round = lambda _: start_round({**params, "bias": params["bias"] + 1e-7})
     with pytest.raises(sfl.BelowThresholdError):
         session.round(updates, metrics=metrics, model=params)

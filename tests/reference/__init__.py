@@ -5,5 +5,5 @@ bit, a mistake would have to have been made twice. Python integers, no speed, no
 
 The files follow the page: `digest`, `hkdf`, `merkle`, `x25519`, `ed25519`, `aes`, `gcm`, `shamir` are the primitives; `msgpack`,
 `bitmap`, `words`, `messages` the bytes that travel; `plan`, `k_regular`, `encoding` what a session agrees on; `keys`,
-`protocol` a round.
+`agreed`, `party`, `server`, `protocol` a round.
 """

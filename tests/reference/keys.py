@@ -7,6 +7,11 @@ from reference.hkdf import hkdf
 LABELS = ("self_mask", "mask_key")
 
 
+def labels(noise):
+    """The secrets that a party deals, in their order; `noise` is J, the seeds of noise among them."""
+    return LABELS + tuple(f"noise_{j}" for j in range(1, noise + 1))
+
+
 def ctx0(session, number, roster_digest):
     return H("ctx0", 1, session, number, roster_digest)
 

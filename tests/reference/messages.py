@@ -106,7 +106,7 @@ BODIES = {
     SURVIVORS: struct(survivors=PARTY_SET),
     CONSISTENCY: struct(signature=blob(64)),
     UNMASK: struct(survivors=PARTY_SET, signatures=listed(SURVIVOR_SIGNATURE, 65536)),
-    UNMASK_SHARES: struct(shares=listed(OWNED_SHARE, 65536), next_keys=blob(512, 0)),
+    UNMASK_SHARES: struct(shares=listed(OWNED_SHARE, 65536 * 64), next_keys=blob(512, 0)),
 }
 
 ENVELOPE = struct(
@@ -120,17 +120,20 @@ ENVELOPE = struct(
 )
 
 
-def body_limit(kind, parties):
+def body_limit(kind, parties, degree=0, noise=0):
+    """`degree`: k on the k-regular graph, 0 on the complete one or where it is not known; `noise`: J."""
     if kind == INVITE:
         return 2**20 + 64
     if kind == MASKED_INPUT:
-        return 8 * 2**20 + 8256
-    each = {ROSTER: 720, SHARES: 7000, CIPHERTEXTS: 7000, SURVIVORS: 1, UNMASK: 80, UNMASK_SHARES: 64}
-    return 256 + each.get(kind, 0) * parties + {SHARES: 2048, UNMASK_SHARES: 512}.get(kind, 0)
+        return 8 * 2**17 + 8256
+    near = degree + 1 if degree else parties
+    each = {ROSTER: 720, SHARES: 7000, CIPHERTEXTS: 7000, UNMASK_SHARES: 64 + 64 * noise}.get(kind, 0) * near
+    each += {SURVIVORS: 1, UNMASK: 80}.get(kind, 0) * parties
+    return 256 + each + {SHARES: 2048, UNMASK_SHARES: 512}.get(kind, 0)
 
 
-def message_limit(parties):
-    return 128 + max(body_limit(kind, parties) for kind in BODIES)
+def message_limit(parties, degree=0, noise=0):
+    return 128 + max(body_limit(kind, parties, degree, noise) for kind in BODIES)
 
 
 def sealed_data(binding, kind, session, number, sender, body):
@@ -145,12 +148,12 @@ def envelope(kind, body, session, number, sender, binding, identity=None):
     return msgpack.encode([VERSION, kind, session, number, sender, data, seal])
 
 
-def parse(data, parties):
+def parse(data, parties, degree=0, noise=0):
     """The fields of an envelope; its seal is still to be checked."""
-    if len(data) > message_limit(parties):
+    if len(data) > message_limit(parties, degree, noise):
         raise Malformed("too long")
     fields = ENVELOPE(msgpack.decode(data))
-    if len(fields["body"]) > body_limit(fields["kind"], parties):
+    if len(fields["body"]) > body_limit(fields["kind"], parties, degree, noise):
         raise Malformed("body too long")
     return fields
 

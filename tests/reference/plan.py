@@ -116,7 +116,8 @@ def read(data):
         if any(not leaf["dtype"].startswith("float") for leaf in fields["leaves"]):
             raise Refused("leaves that cannot be clipped")
         values = sum(_size(leaf["shape"]) for leaf in fields["leaves"])
-        privacy.check(fields["privacy"], values=values, survivors=floor, colluders=c, threshold=t)
+        near = t if fields["graph"] == "complete" else None
+        privacy.check(fields["privacy"], values=values, parties=n, survivors=floor, colluders=c, threshold=near)
     elif 2 ** fields["ring_bits"] <= 2 * n * fields["max_weight"] * (2 ** (fields["value_bits"] - 1) - 1):
         raise Refused("a ring that overflows")
     return fields
@@ -165,6 +166,11 @@ class Plan:
 
     def to_bytes(self):
         return msgpack.encode(self.fields())
+
+    @property
+    def noise(self):
+        """J, the seeds of noise that each party deals."""
+        return self.privacy[8] if self.privacy else 0
 
     @property
     def length(self):

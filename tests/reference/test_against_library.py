@@ -18,7 +18,7 @@ from reference import ed25519, encoding, messages, protocol, x25519
 from reference import k_regular as reference_k_regular
 from reference import plan as reference_plan
 from reference.errors import Refused
-from reference.keys import LABELS
+from reference.keys import labels
 from reference.protocol import STEPS, Draws
 from securefl.crypto.signing import SigningKey
 from securefl.encoding.fixed_point import FixedPoint
@@ -52,13 +52,15 @@ class Recorder:
         self.integers.append(self._random.choice([0, bound - 1] + 6 * [self._random.randrange(bound)]))
         return self.integers[-1]
 
-    def draws(self, threshold, holders):
-        """What the party drew, in the order in which the library draws: keys, seed, polynomials from the top, nonces."""
+    def draws(self, threshold, holders, noise=0):
+        """What the party drew, in the order in which the library draws: keys, seed, seeds of noise, polynomials from the top, nonces."""
         tokens, integers = [*self.tokens, b"", b"", b""], self.integers
         coefficients = {
-            label: integers[i * (threshold - 1) : (i + 1) * (threshold - 1)][::-1] for i, label in enumerate(LABELS)
+            label: integers[i * (threshold - 1) : (i + 1) * (threshold - 1)][::-1]
+            for i, label in enumerate(labels(noise))
         }
-        return Draws(tokens[0], tokens[1], tokens[2], coefficients, tuple(self.tokens[3 : 3 + holders]))
+        seeds, nonces = self.tokens[3 : 3 + noise], self.tokens[3 + noise : 3 + noise + holders]
+        return Draws(tokens[0], tokens[1], tokens[2], coefficients, tuple(nonces), tuple(seeds))
 
     def rounding(self, holders, ahead):
         """What was drawn after the nonces, and before the keys of the next round where these were sent `ahead`."""
@@ -98,6 +100,7 @@ class Case:
             graph=Graph.K_REGULAR if r.degree else Graph.COMPLETE,
             neighbours=r.degree,
             prefetch=r.prefetch,
+            noise_labels=r.noise,
         )
 
     @property
@@ -135,6 +138,7 @@ def rings(draw, max_length=5):
             length=length,
             model_digest=dice.randbytes(32),
             degree=degree,
+            noise=draw(st.sampled_from([0, 0, 1, 2, 3])),
         ),
         [[dice.choice([0, 2**bits - 1, dice.randrange(2**bits)]) for _ in range(length)] for _ in range(n)],
         draw(st.dictionaries(st.integers(0, n - 1), step, max_size=3)),
@@ -168,6 +172,7 @@ def cases(draw, max_length=9):
             model_digest=dice.randbytes(32),
             identities=tuple(dice.randbytes(32) for _ in range(n)) if active else (),
             chunk_words=draw(st.sampled_from([2**20, 4])),
+            noise=draw(st.sampled_from([0, 0, 1, 2, 3, 14])),
         ),
         [[dice.choice([0, 2**bits - 1, dice.randrange(2**bits)]) for _ in range(length)] for _ in range(n)],
         draw(st.dictionaries(st.integers(0, n - 1), step, max_size=2)),
@@ -205,12 +210,19 @@ def library_round(case):
                     continue
                 for answer in answers(clients[party], step, data, case.vectors[party]):
                     transcript.messages.append((True, party, answer))
-                    outbox += server.receive(parse(answer, parties=context.parties))
+                    envelope = parse(
+                        answer,
+                        parties=context.parties,
+                        neighbours=context.neighbours or None,
+                        noise_labels=context.noise_labels,
+                    )
+                    outbox += server.receive(envelope)
             if str(server.state) == step:
                 outbox = server.close_phase()
             transcript.messages += [(False, party, data) for party, data in outbox]
         result = server.result()
         transcript.total, transcript.survivors = result.total.tolist(), sorted(result.survivors)
+        transcript.seeds = {party: dict(opened) for party, opened in result.seeds.items()}
     except RoundAbortedError as aborted:
         transcript.aborted = aborted.phase
     transcript.dropped = {party: str(step) for party, step in server.dropped.items()}
@@ -237,17 +249,19 @@ def reference_round(case, recorders, order):
     for i, recorder in enumerate(recorders):
         # Who left before it advertised drew nothing; the reference runs without it all the same.
         keys = (b"", b"") if case.drops.get(i) == "advertise" else recorder.tokens[:2]
-        draws.append(recorder.draws(fitted.threshold, holders) if recorder.tokens else Draws(*keys))
+        drawn = recorder.draws(fitted.threshold, holders, fitted.noise)
+        draws.append(drawn if recorder.tokens else Draws(*keys))
     return protocol.run(case.round, draws, case.vectors, case.drops, order=order)
 
 
 def assert_equal(case, ours, theirs):
     invites = case.round.parties
     for place, (mine, yours) in enumerate(zip(ours.messages, theirs.messages[invites:], strict=False)):
-        kind = messages.NAMES[messages.parse(yours[2], case.round.parties)["kind"]]
+        envelope = messages.parse(yours[2], case.round.parties, case.round.degree, case.round.noise)
+        kind = messages.NAMES[envelope["kind"]]
         assert mine == yours, f"message {place}, {kind}"
     assert len(ours.messages) == len(theirs.messages) - invites
-    for name in ("dropped", "survivors", "total", "aborted"):
+    for name in ("dropped", "survivors", "total", "aborted", "seeds"):
         assert getattr(ours, name) == getattr(theirs, name), name
 
 
@@ -259,13 +273,22 @@ def test_rounds_equal_to_the_bit(case):
         ours, *drawn = library_round(case)
     theirs = reference_round(case, *drawn)
     assert_equal(case, ours, theirs)
-    assert_the_sum(case, theirs)
+    assert_the_sum(case, theirs, drawn[0])
 
 
-def assert_the_sum(case, transcript):
-    if transcript.total is not None:
-        columns = zip(*(case.vectors[i] for i in transcript.survivors), strict=True)
-        assert transcript.total == [sum(column) % 2**case.round.bits for column in columns]
+def assert_the_sum(case, transcript, recorders):
+    """What was opened: the sum, and of each party in it the seeds of noise for more dropouts than there were; of nobody else any."""
+    if transcript.total is None:
+        assert not transcript.seeds
+        return
+    columns = zip(*(case.vectors[i] for i in transcript.survivors), strict=True)
+    assert transcript.total == [sum(column) % 2**case.round.bits for column in columns]
+    missing = case.round.parties - len(transcript.survivors)
+    numbers = range(missing + 1, case.round.noise + 1)
+    assert missing <= case.round.noise or not case.round.noise
+    assert transcript.seeds == (
+        {i: {j: recorders[i].tokens[2 + j] for j in numbers} for i in transcript.survivors} if numbers else {}
+    )
 
 
 @settings(max_examples=10)
@@ -274,7 +297,7 @@ def test_rounds_on_the_k_regular_graph_equal_to_the_bit(case):
     ours, *drawn = library_round(case)
     theirs = reference_round(case, *drawn)
     assert_equal(case, ours, theirs)
-    assert_the_sum(case, theirs)
+    assert_the_sum(case, theirs, drawn[0])
 
 
 def ring_case(drops, **changes):
@@ -305,7 +328,7 @@ def test_drops_on_the_k_regular_graph_still_give_the_sum(step, leaving):
     theirs = reference_round(case, *drawn)
     assert_equal(case, ours, theirs)
     assert theirs.survivors == [i for i in range(8) if step == "unmask" or i not in leaving]
-    assert_the_sum(case, theirs)
+    assert_the_sum(case, theirs, drawn[0])
 
 
 def test_the_threshold_rises_alike_where_fewer_advertise(monkeypatch):
@@ -328,7 +351,7 @@ def test_the_threshold_rises_alike_where_fewer_advertise(monkeypatch):
     assert case.fitted[0].threshold == least[1]
     assert_equal(case, ours, theirs)
     assert theirs.total is not None
-    assert_the_sum(case, theirs)
+    assert_the_sum(case, theirs, drawn[0])
 
 
 @pytest.mark.parametrize("active", [False, True])
@@ -513,9 +536,9 @@ def tensors(tree):
 
 
 @pytest.mark.parametrize("graph", ["complete", "active", "k-regular"])
-@pytest.mark.parametrize("prefetch", [False, True])
+@pytest.mark.parametrize(("prefetch", "noise"), [(False, 0), (True, 0), (True, 2)])
 @pytest.mark.parametrize("serving", ["library", "reference"])
-def test_the_library_and_the_reference_complete_rounds_together(serving, prefetch, graph):
+def test_the_library_and_the_reference_complete_rounds_together(serving, prefetch, noise, graph):
     """The parties with even numbers run the library, the others the reference, and the server is of either; two rounds."""
     dice = random.Random(12)
     n, active = 6, graph == "active"
@@ -533,6 +556,7 @@ def test_the_library_and_the_reference_complete_rounds_together(serving, prefetc
         identities=tuple(dice.randbytes(32) for _ in range(n)) if active else (),
         degree=4 if graph == "k-regular" else 0,
         prefetch=prefetch,
+        noise=noise,
     )
     rounds = [r, dataclasses.replace(r, number=2), dataclasses.replace(r, number=3)]
     players = [[player(one, i, dice) for i in range(n)] for one in rounds]
@@ -555,6 +579,10 @@ def test_the_library_and_the_reference_complete_rounds_together(serving, prefetc
         assert inbox == [sum(column) % 2**33 for column in zip(*vectors, strict=True)]
         ahead = server.prefetched
         assert set(ahead) == (set(there) if prefetch else set())
+        numbers = set(range(n - len(there) + 1, noise + 1))
+        assert {i: set(opened) for i, opened in server.seeds.items()} == (
+            dict.fromkeys(there, numbers) if noise else {}
+        )
 
 
 class LibraryPlayer:
@@ -582,9 +610,10 @@ class ReferencePlayer:
 
     def __init__(self, r, i, dice, vector):
         self.vector = vector
-        coefficients = {label: [dice.randrange(2**256) for _ in range(5)] for label in LABELS}
+        coefficients = {label: [dice.randrange(2**256) for _ in range(5)] for label in r.labels}
         nonces = tuple(dice.randbytes(12) for _ in range(5))
-        draws = Draws(dice.randbytes(32), dice.randbytes(32), dice.randbytes(32), coefficients, nonces)
+        noise = tuple(dice.randbytes(32) for _ in range(r.noise))
+        draws = Draws(dice.randbytes(32), dice.randbytes(32), dice.randbytes(32), coefficients, nonces, noise)
         self._party = protocol.Party(r, i, draws, vector)
 
     @property
@@ -616,7 +645,8 @@ class LibraryServer:
         out = []
         for sent in arrived.values():
             for data in sent if isinstance(sent, list) else [sent]:
-                out += self._server.receive(parse(data, parties=6))
+                envelope = parse(data, parties=6, noise_labels=self._server.context.noise_labels)
+                out += self._server.receive(envelope)
         if self._server.state == step:
             out = self._server.close_phase()
         return self._server.result().total.tolist() if step == "unmask" else dict(out)
@@ -624,6 +654,10 @@ class LibraryServer:
     @property
     def prefetched(self):
         return dict(self._server.prefetched)
+
+    @property
+    def seeds(self):
+        return self._server.result().seeds
 
 
 class ReferenceServer:
@@ -638,6 +672,10 @@ class ReferenceServer:
     @property
     def prefetched(self):
         return self._server.prefetched
+
+    @property
+    def seeds(self):
+        return self._server.seeds
 
 
 @given(st.lists(st.tuples(st.floats(-300, 300), st.booleans()), min_size=1, max_size=9), st.integers(0, 2**32 - 1))

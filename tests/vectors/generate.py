@@ -7,9 +7,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [] if str(HERE.parent) in sys.path else [str(HERE.parent)]
 
+from vectors import noisy_spoiled  # noqa: E402
 from vectors.agreements import encodings, plan_files, sessions  # noqa: E402
 from vectors.derivations import contexts, dealing, derived_keys, digests, masks, packed, sharing, signatures  # noqa: E402
 from vectors.graphs import graphs, merkle_trees  # noqa: E402
+from vectors.noisy import SHAPES as NOISY_SHAPES  # noqa: E402
+from vectors.noisy import NoisyCase, plan_rows, sizes  # noqa: E402
 from vectors.rounds import SHAPES, Case, bodies  # noqa: E402
 from vectors.spoiled import late, negative, prefetched  # noqa: E402
 
@@ -55,8 +58,23 @@ def build():
         "messages": bodies(cases),
         "rounds": {"positive": [case.described() for case in cases.values()]},
         "negative": {"negative": negative(cases), "late": late(cases), "prefetched": prefetched(cases)},
+        "xnoise": xnoise(),
     }
     return {f"{name}.json": {"provenance": PROVENANCE, **hexed(content)} for name, content in files.items()}
+
+
+def xnoise():
+    """Rounds in which seeds of noise are dealt."""
+    cases = {name: NoisyCase(name) for name in NOISY_SHAPES}
+    plans, plans_negative = plan_rows()
+    return {
+        "positive": [case.described() for case in cases.values()],
+        "negative": noisy_spoiled.negative(cases),
+        "late": noisy_spoiled.late(cases),
+        "sizes": sizes(),
+        "plans": plans,
+        "plans_negative": plans_negative,
+    }
 
 
 def text(content):

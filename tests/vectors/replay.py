@@ -72,8 +72,10 @@ class ReplayedClient:
 class Replay:
     """One round of the file; `play` brings a server or a party to the place before a message.
 
-    `before` is the vector of the round whose answers carried this one's keys.
+    `before` is the vector of the round whose answers carried this one's keys; `ledger` the server's, for a private plan.
     """
+
+    ledger = None
 
     def __init__(self, vector, before=None):
         self.vector = vector
@@ -112,18 +114,16 @@ class Replay:
             server, _ = self.before.new_server()
             self.before.carry(server, self.before.messages)
         else:
-            server = SecAggServer(self.plan, roster=self.roster, random=Scripted(bytes.fromhex(self.vector["session"])))
+            random = Scripted(bytes.fromhex(self.vector["session"]))
+            server = SecAggServer(self.plan, roster=self.roster, random=random, ledger=self.ledger)
         return server, self.start(server)
 
     def carry(self, server, messages):
         """Hand the parties' messages to the server; a step that somebody missed is closed."""
-        steps = ("advertise", "shares", "masked_input", "consistency", "unmask_shares")
         for kind, name, up, data in messages:
-            if not up:
-                continue
-            while server.step is not None and steps.index(kind) > steps.index(_KIND.get(server.step, server.step)):
-                server.close_phase()
-            server.receive(data, party=name)
+            if up:
+                reach(server, kind)
+                server.receive(data, party=name)
         if messages is self.messages and not server.done:
             server.close_phase()
 
@@ -143,12 +143,20 @@ class Replay:
         if receiver == "server":
             server, _ = self.new_server()
             self.carry(server, self.messages[:place])
+            reach(server, self.messages[place][0])
             return server.receive
         client = self.new_client(receiver)
         for _, name, up, data in self.messages[:place]:
             if not up and name == receiver:
                 client.receive(data)
         return client.receive
+
+
+def reach(server, kind):
+    """Close what somebody missed, up to the step of that message."""
+    steps = ("advertise", "shares", "masked_input", "consistency", "unmask_shares")
+    while server.step is not None and steps.index(kind) > steps.index(_KIND.get(server.step, server.step)):
+        server.close_phase()
 
 
 _KIND = {"share_keys": "shares", "unmask": "unmask_shares"}

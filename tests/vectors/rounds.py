@@ -5,7 +5,6 @@ import struct
 
 from reference import ed25519, encoding, messages, msgpack, protocol, shamir
 from reference import plan as plans
-from reference.keys import LABELS
 from vectors.streams import Tape, below, stream
 
 COMPLETE = {"active": False, "bits": 10, "max_weight": 1, "metrics": (), "drops": {}}
@@ -82,18 +81,16 @@ def kind_of(data):
     return messages.NAMES[msgpack.decode(data)[1]]
 
 
-def session_of(name):
-    """Two rounds that follow each other are of one session."""
-    return SHAPES[name].get("after", name)
-
-
 class Case:
     """One round of the file: what its parties drew and encoded, and its transcript."""
 
+    shapes = SHAPES
+
     def __init__(self, name):
-        shape = SHAPES[name]
+        shape = self.shapes[name]
         n, t = shape["n"], shape["t"]
-        self.name, self.shape, session = name, shape, session_of(name)
+        # Two rounds that follow each other are of one session.
+        self.name, self.shape, session = name, shape, shape.get("after", name)
         self.names = [f"hospital-{i}" for i in range(n)]
         self.identities = tuple(stream(f"{session} identity {i}", 32) for i in range(n)) if shape["active"] else ()
         verify_keys = [ed25519.public_key(seed) for seed in self.identities]
@@ -105,14 +102,12 @@ class Case:
             max_colluders=colluders,
             min_survivors=shape.get("floor", max(3, t, colluders + 2)),
             ring_bits=shape["bits"],
-            value_bits=8,
-            bound=1.0,
             max_weight=shape["max_weight"],
             metrics=shape["metrics"],
-            leaves=LEAVES,
             purpose="vectors",
             degree=shape.get("k", 0),
             prefetch=shape.get("prefetch", False),
+            **self._encoding(),
         )
         self.verify_keys = verify_keys
         self.model = MODELS.get(name)
@@ -131,15 +126,13 @@ class Case:
             identities=self.identities,
             degree=self.plan.degree,
             prefetch=self.plan.prefetch,
+            noise=self.plan.noise,
         )
         self.attending = n - list(shape["drops"].values()).count("advertise")
         self.draws = [self._draws(i) for i in range(n)]
         self.order = self._order()
         self.inputs = [self._input(i) for i in range(n)]
-        self.vectors = [
-            encoding.encode_vector(self.plan, i["update"], i["weight"], i["metrics"], Tape(i["rounding"]))
-            for i in self.inputs
-        ]
+        self.vectors = [self._vector(given) for given in self.inputs]
         self.before = Case(shape["after"]) if "after" in shape else None
         self.transcript = protocol.run(
             self.round,
@@ -149,6 +142,15 @@ class Case:
             order=self.order,
             following=self._following() if self.plan.prefetch else None,
             prefetched=self.before and self.before.transcript.prefetched,
+        )
+
+    def _encoding(self):
+        """The fields of the plan that say what is in the vector."""
+        return {"value_bits": 8, "bound": 1.0, "leaves": LEAVES}
+
+    def _vector(self, given):
+        return encoding.encode_vector(
+            self.plan, given["update"], given["weight"], given["metrics"], Tape(given["rounding"])
         )
 
     def _following(self):
@@ -167,9 +169,11 @@ class Case:
             self._keys(self.name, i),
             seed=stream(f"{name} seed", 32),
             coefficients={
-                label: [below(f"{name} {label} {power}", shamir.P) for power in range(1, t)] for label in LABELS
+                label: [below(f"{name} {label} {power}", shamir.P) for power in range(1, t)]
+                for label in self.round.labels
             },
             nonces=tuple(stream(f"{name} nonce {j}", 12) for j in range(holders)),
+            noise=tuple(stream(f"{name} noise {j}", 32) for j in range(1, self.round.noise + 1)),
         )
 
     def _order(self):
@@ -196,7 +200,9 @@ class Case:
                 "mask_private": draws.mask_private,
                 "share_private": draws.share_private,
                 "seed": draws.seed,
-                "coefficients": {label: [a.to_bytes(33, "big") for a in draws.coefficients[label]] for label in LABELS},
+                "coefficients": {
+                    label: [a.to_bytes(33, "big") for a in powers] for label, powers in draws.coefficients.items()
+                },
                 "nonces": draws.nonces,
                 **given,
                 "next_mask_private": following.mask_private,
@@ -216,8 +222,8 @@ class Case:
             "roster_digest": r.roster_digest,
             "plan": r.plan,
             "plan_digest": plans.plan_digest(r.plan),
-            "leaves": [{"name": name, "shape": shape, "dtype": dtype} for name, shape, dtype in LEAVES],
-            "layout_digest": plans.layout_digest(LEAVES),
+            "leaves": [{"name": name, "shape": shape, "dtype": dtype} for name, shape, dtype in self.plan.leaves],
+            "layout_digest": plans.layout_digest(self.plan.leaves),
             "model": self.model,
             "model_digest": r.model_digest,
             "ctx0": r.ctx0,

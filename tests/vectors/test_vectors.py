@@ -33,6 +33,7 @@ from securefl.wire import messages as wire
 from securefl.wire.envelope import parse
 from securefl.wire.messages import KeyEntry
 from vectors import generate
+from vectors.played import deliver
 from vectors.replay import Replay, Scripted
 from vectors.rounds import SHAPES, Case
 from vectors.spoiled import flip
@@ -272,7 +273,7 @@ def test_every_field_of_every_message():
         assert len(envelope.seal) == 64 or row["seal"] == row["sealed"][:32]
     for name in ("active-3", "active-5-prefetch-1"):
         assert {row["name"] for row in rows("messages") if row["from"] == name} == {
-            kind.name.lower() for kind in wire.Kind
+            kind.name.lower() for kind in wire.SECAGG_KINDS
         }
 
 
@@ -542,36 +543,3 @@ def test_the_reference_refuses_it_as_well(row):
     kinds = {"MalformedMessageError": Malformed, "RemoteProtocolError": Refused, "RoundAbortedError": Aborted}
     with pytest.raises(kinds[row["error"]]):
         deliver(case, row, data)
-
-
-def deliver(case, row, data):
-    """Bring the reference to the message's place and hand in `data` instead."""
-    sent, place = case.transcript.messages, row["instead_of"]
-    steps = [step for step in protocol.STEPS if case.identities or step != "consistency"]
-    if row["receiver"] == "server":
-        server, arrived = protocol.Server(case.round, case.order), {}
-        for up, party, message in [*sent[:place], (True, row["instead_of"], data)]:
-            if not up:
-                if arrived:
-                    getattr(server, steps.pop(0))(arrived)
-                arrived = {}
-            else:
-                chunked = case.kind(place if message is data else sent.index((up, party, message))) == "masked_input"
-                sender = sent[place][1] if message is data else party
-                arrived[sender] = [message] if chunked else message
-        # The others' messages of this step follow as they are.
-        for up, party, message in sent[place + 1 :]:
-            if not up:
-                break
-            arrived[party] = [message] if row["kind"] == "masked_input" else message
-        getattr(server, steps.pop(0))(arrived)
-        return
-    index = row["receiver"]
-    party = protocol.Party(case.round, index, case.draws[index], case.vectors[index])
-    received = [message for up, to, message in sent[:place] if not up and to == index]
-    for message, step in zip(received[1:], steps[1:], strict=False):
-        getattr(party, step)(message)
-    if row["kind"] == "invite":
-        party.invite(data)
-    else:
-        getattr(party, steps[len(received)])(data)

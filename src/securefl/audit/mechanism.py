@@ -7,13 +7,13 @@ too small.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from typing import Final
 
 import numpy as np
 
 from securefl.audit.bounds import best_threshold, checked_confidence, mu_bound
 from securefl.audit.trials import Trial
+from securefl.audit.verdict import Verdict
 from securefl.crypto.random import OS, RandomSource
 from securefl.dp.accounting.analytic_gaussian import gaussian_epsilon
 from securefl.errors import ConfigError
@@ -22,13 +22,6 @@ LEAST_RUNS: Final = 100
 
 _PILOT: Final = 10
 """One run in so many chooses the threshold; the others are judged by it."""
-
-
-class Verdict(enum.StrEnum):
-    """What an audit says about a claim. It never says that the claim holds."""
-
-    NOT_REFUTED = "not refuted"
-    REFUTED = "refuted"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,7 +51,7 @@ class MechanismAudit:
     @property
     def verdict(self) -> Verdict:
         """Whether the bound is above the claim."""
-        return Verdict.REFUTED if self.lower_mu > self.claimed_mu else Verdict.NOT_REFUTED
+        return Verdict.on(self.claimed_mu, lower=self.lower_mu)
 
     @property
     def refuted(self) -> bool:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from securefl.audit.bounds import Scores, checked_confidence
-from securefl.audit.mechanism import Verdict
+from securefl.audit.verdict import Verdict
 from securefl.dp.accounting._extra import load
 from securefl.dp.accounting.floats import open_delta
 from securefl.errors import ConfigError
@@ -75,13 +76,7 @@ def one_run_epsilon(canaries: int, guesses: int, correct: int, *, delta: float, 
     low, high = 0.0, 1.0
     while refuted(high) and high < _MOST_EPSILON:
         low, high = high, 2 * high
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        if refuted(middle):
-            low = middle
-        else:
-            high = middle
-    return low
+    return _last(refuted, low, high)
 
 
 def guesses_for(canaries: int, mu: float, *, delta: float, confidence: float) -> int:
@@ -113,14 +108,19 @@ def right_guesses(scores: Scores, included: npt.NDArray[np.bool_], guesses: int)
 def _accuracy(share: float, mu: float) -> float:
     """How often the guesses about this share of all scores are right: N(mu, 1) for those in, N(0, 1) for those out."""
     below = load("scipy.special").ndtr
-    low, high = -10.0, 10.0 + mu
+    edge = _last(lambda score: bool(below(mu - score) + below(-score) > share), -10.0, 10.0 + mu)
+    return float(below(mu - edge) / share)
+
+
+def _last(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """The last number for which this holds, from below: it does at `low`, and from some number up to `high` no more."""
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        if below(mu - middle) + below(-middle) > share:
+        if holds(middle):
             low = middle
         else:
             high = middle
-    return float(below(mu - low) / share)
+    return low
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class OneRunAudit:
     @property
     def verdict(self) -> Verdict:
         """Whether the bound is above the claim."""
-        return Verdict.REFUTED if self.lower_epsilon > self.claimed_epsilon else Verdict.NOT_REFUTED
+        return Verdict.on(self.claimed_epsilon, lower=self.lower_epsilon)
 
     @property
     def refuted(self) -> bool:

@@ -10,7 +10,9 @@ import typer
 from securefl.cli.options import JsonOption, PasswordFileOption
 from securefl.cli.passwords import load_key
 from securefl.cli.screen import Screen
+from securefl.cli.searching import told
 from securefl.report.doctor import Status, check_files, check_machine
+from securefl.report.key_files import load_public
 
 _STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red"}
 
@@ -26,17 +28,24 @@ def doctor(
     policy: Annotated[Path | None, typer.Option(metavar="POLICY.toml", help="A party's policy.")] = None,
     roster: Annotated[Path | None, typer.Option(metavar="ROSTER.toml", help="A roster.")] = None,
     key: Annotated[Path | None, typer.Option(metavar="KEY.pem", help="A party's private key.")] = None,
+    paillier_key: Annotated[
+        Path | None,
+        typer.Option(metavar="NAME.paillier.pub", help="A Paillier key or dealing, compared with the policy's paillier_keys."),
+    ] = None,
     password_file: PasswordFileOption = None,
     json: JsonOption = None,
 ) -> None:
     """Check this machine, and that the files given load and fit each other; exit 1 when something fails."""
     screen = Screen(json)
-    checks = check_machine() + check_files(
-        config=config,
-        policy=policy,
-        roster=roster,
-        key=None if key is None else lambda: load_key(key, password_file),
-    )
+    with told(screen) as search:
+        checks = check_machine() + check_files(
+            config=config,
+            policy=policy,
+            roster=roster,
+            key=None if key is None else lambda: load_key(key, password_file),
+            paillier_key=None if paillier_key is None else lambda: load_public(paillier_key),
+            search=search,
+        )
     for check in checks:
         screen.check(check.status.value, _STYLES[check.status], check.name, check.finding, check.remedy)
     failed = any(check.status is Status.FAIL for check in checks)

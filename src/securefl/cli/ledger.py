@@ -8,8 +8,9 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 import typer
 
-from securefl.cli.options import JsonOption
+from securefl.cli.options import HeadOption, JsonOption
 from securefl.cli.screen import Screen
+from securefl.cli.text import printable
 from securefl.dp.accounting.floats import printed
 from securefl.dp.ledger.chain import parse_head, verify_file
 from securefl.dp.ledger.entry import Entry
@@ -44,13 +45,13 @@ def show(file: LedgerArgument, *, delta: DeltaOption = None, json: JsonOption = 
     """Print each charge and what every owner has spent; all else with --json."""
     screen = Screen(json)
     entries = verify_file(file)
-    screen.table("no.", "time (UTC)", "owner", "party", "session", "ctx", "released", rows=[*map(_row, entries)])
     found = _head(entries)
     accounts = _accounts(entries, delta)
     spent = _spent(accounts)
+    screen.table("no.", "time (UTC)", "owner", "party", "session", "ctx", "released", rows=[*map(_row, entries)])
     if accounts is not None:
         screen.title(f"Spent, as epsilon at delta {accounts.delta:g}")
-        screen.table("owner", "epsilon", rows=[(_printable(o), printed(e)) for o, e in spent.items()], numbers=True)
+        screen.table("owner", "epsilon", rows=[(printable(o), printed(e)) for o, e in spent.items()], numbers=True)
         charge, budget = entries[-1].charge, entries[-1].budget.budget()
         screen.line(
             f"The most any owner has spent is {printed(max(spent.values()))}, the last budget was {budget}; per "
@@ -76,10 +77,7 @@ def show(file: LedgerArgument, *, delta: DeltaOption = None, json: JsonOption = 
 def verify(
     file: LedgerArgument,
     *,
-    head: Annotated[
-        str | None,
-        typer.Option(metavar="NUMBER:DIGEST", help="A head noted down before; shows what was cut off since."),
-    ] = None,
+    head: HeadOption = None,
     json: JsonOption = None,
 ) -> None:
     """Check that a ledger is a whole chain within its budgets; exit 1 at the first line that is not as it was written."""
@@ -148,8 +146,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
     return (
         str(entry.number),
         entry.time.rstrip("Z").replace("T", " "),
-        _printable(charge.owner),
-        _printable(charge.party),
+        printable(charge.owner),
+        printable(charge.party),
         charge.session[:8],
         charge.ctx[:8],
         type(charge.released).__name__,
@@ -159,8 +157,3 @@ def _row(entry: Entry) -> tuple[str, ...]:
 def _facts(entry: Entry) -> dict[str, Any]:
     facts: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(entry))
     return {**facts, "digest": entry.digest().hex()}
-
-
-def _printable(text: str) -> str:
-    """A name from a file that anybody may have written, so that it cannot steer the terminal."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

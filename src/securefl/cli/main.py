@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from securefl.cli.text import printable
 from securefl.errors import ConfigError, RoundAbortedError, SecureFLError
 
 FAILED = 1
@@ -71,8 +72,6 @@ def _app() -> Callable[..., object]:
 
 
 def _fail(message: str) -> NoReturn:
-    line = " ".join(message.split())
-    # A message quotes files and names; what they hold must not steer the terminal.
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
-    print(f"securefl: {shown}", file=sys.stderr)  # noqa: T201 - one line, which rich would wrap
+    line = printable(" ".join(message.split()))  # it quotes files and names
+    print(f"securefl: {line}", file=sys.stderr)  # noqa: T201 - one line, which rich would wrap
     sys.exit(FAILED)

@@ -28,6 +28,10 @@ ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace f
 ConfigArgument: TypeAlias = Annotated[
     Path, typer.Argument(metavar="CONFIG.toml", help="An experiment, as `securefl init` writes it.", show_default=False)
 ]
+HeadOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--head", metavar="NUMBER:DIGEST", help="A head noted down before; shows what was cut off since."),
+]
 RosterArgument: TypeAlias = Annotated[
     Path, typer.Argument(metavar="ROSTER.toml", help="The roster.", show_default=False)
 ]

@@ -9,16 +9,23 @@ import typer
 
 from securefl.crypto.signing import SigningKey
 from securefl.errors import ConfigError, SecureFLError
-from securefl.report.files import read_text
+from securefl.report.files import read_password, read_text
 
 
-def new_password(file: Path | None) -> bytes:
+_IN_CLEAR = ", or --no-password for a key in clear"
+
+
+def new_password(file: Path | None, *, in_clear: str = _IN_CLEAR) -> bytes:
     """The password for a new key: that in `file`, or asked for twice.
+
+    Args:
+        file: the password file; None to ask.
+        in_clear: what else could be done where nobody is there to be asked.
 
     Raises:
         ConfigError: it is empty, or nobody is there to be asked.
     """
-    password = _from_file(file) if file else _asked("Password for the new key", confirm=True)
+    password = read_password(file) if file else _asked("Password for the new key", confirm=True, in_clear=in_clear)
     return password.encode()
 
 
@@ -32,7 +39,7 @@ def load_key(path: Path, password_file: Path | None) -> SigningKey:
     data = read_text(path, what="key file", remedy="give the .pem file that `securefl keygen` wrote").encode()
     password = None
     if password_file is not None:
-        password = _from_file(password_file).encode()
+        password = read_password(password_file).encode()
     elif b"ENCRYPTED" in data:
         password = _asked(f"Password of {path}", confirm=False).encode()
     try:
@@ -42,18 +49,20 @@ def load_key(path: Path, password_file: Path | None) -> SigningKey:
         raise
 
 
-def _from_file(path: Path) -> str:
-    password = read_text(path, what="password file", remedy="give a text file with the password").rstrip("\r\n")
-    if not password:
-        raise ConfigError(f"the password in {path} is empty", remedy="write one into it, or give --no-password")
-    return password
+def new_password_for(whom: str) -> str:
+    """The password of a new sealed file, asked for twice.
+
+    Raises:
+        ConfigError: nobody is there to be asked.
+    """
+    return _asked(f"Password for {whom}", confirm=True, remedy="give --password-dir DIR")
 
 
-def _asked(prompt: str, *, confirm: bool) -> str:
+def _asked(prompt: str, *, confirm: bool, remedy: str = "give --password-file FILE") -> str:
     if not sys.stdin.isatty():
         raise ConfigError(
             "a password is needed and there is no terminal to ask at",
-            remedy="give --password-file FILE" + (", or --no-password for a key in clear" if confirm else ""),
+            remedy="give --password-file FILE" + in_clear,
         )
     password: str = typer.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
     return password

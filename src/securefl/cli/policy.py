@@ -9,11 +9,13 @@ import typer
 
 from securefl.cli.options import ConfigArgument, JsonOption
 from securefl.cli.screen import Screen
+from securefl.cli.searching import prepared
 from securefl.errors import PolicyRefusedError
 from securefl.plan import Roster
 from securefl.policy import ClientPolicy
-from securefl.report import Experiment, ExperimentConfig
+from securefl.report import ExperimentConfig
 from securefl.report.doctor import check_policy
+from securefl.report.paillier_key import note_fresh_key
 
 app = typer.Typer(
     name="policy",
@@ -42,13 +44,15 @@ def check(
     screen = Screen(json)
     floors = ClientPolicy.load(policy)
     members = None if roster is None else Roster.load(roster)
-    experiment = Experiment.prepare(ExperimentConfig.load(config))
+    settings = ExperimentConfig.load(config)
+    experiment = prepared(settings, screen)
     plan = experiment.private_plan or experiment.plan
     try:
         open_points = check_policy(floors, plan, members)
     except PolicyRefusedError as refusal:
         screen.json({"accepted": False, "floor": refusal.floor, "line": refusal.line, "reason": refusal.message})
         refusal.add_note(f"policy {policy}, plan of {config}")
+        note_fresh_key(refusal, settings)
         raise
     screen.line("Accepted: a party with this policy takes part in this plan.", style="green")
     for point in open_points:

@@ -9,8 +9,9 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 import typer
 
-from securefl.cli.options import JsonOption
+from securefl.cli.options import HeadOption, JsonOption
 from securefl.cli.screen import Screen
+from securefl.cli.text import printable
 from securefl.crypto.signing import fingerprint
 from securefl.errors import ConfigError
 from securefl.plan import Roster
@@ -45,7 +46,7 @@ def show(file: ReceiptsArgument, *, json: JsonOption = None) -> None:
         receipt = signed.receipt
         said = [text for text in (receipt.decision, receipt.reason) if text not in {ACCEPTED, ""}]
         if said:
-            screen.line(f"{receipt.number}: {_printable('; '.join(said))}", indent=2)
+            screen.line(f"{receipt.number}: {printable('; '.join(said))}", indent=2)
     head = _head(receipts)
     screen.long(f"head {head}")
     screen.json({"head": str(head), "receipts": [_facts(signed) for signed in receipts]})
@@ -60,10 +61,7 @@ def verify(
     ] = None,
     party: Annotated[str | None, typer.Option(metavar="NAME", help="The party, as on the roster.")] = None,
     verify_key: Annotated[str | None, typer.Option(metavar="HEX", help="The party's public key.")] = None,
-    head: Annotated[
-        str | None,
-        typer.Option(metavar="NUMBER:DIGEST", help="A head noted down before; shows what was cut off since."),
-    ] = None,
+    head: HeadOption = None,
     json: JsonOption = None,
 ) -> None:
     """Check that receipts are a whole chain, signed by their party; exit 1 at the first that is not."""
@@ -76,7 +74,7 @@ def verify(
     receipts = verify_file(file, key, party=party, head=Head.parse(head) if head is not None else None)
     found = _head(receipts)
     name = receipts[0].receipt.party if receipts else party
-    screen.long(f"Whole: {len(receipts)} receipts" + (f" of {_printable(name)}" if name else ""))
+    screen.long(f"Whole: {len(receipts)} receipts" + (f" of {printable(name)}" if name else ""))
     if key is None:
         screen.line(
             "No key was given: the links were checked, the signatures not. Whoever holds the file could have written it anew.",
@@ -135,8 +133,3 @@ def _row(signed: SignedReceipt) -> tuple[str, ...]:
 def _facts(signed: SignedReceipt) -> dict[str, Any]:
     facts: dict[str, Any] = msgspec.to_builtins(signed.receipt)
     return {**facts, "digest": signed.receipt.digest().hex(), "signature": signed.signature}
-
-
-def _printable(text: str) -> str:
-    """A text that another party wrote, so that it cannot steer the terminal."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from securefl.cli.screen import Screen
+from securefl.cli.searching import prepared
 from securefl.dp.accounting.floats import printed
 from securefl.federated import RoundRecord
 from securefl.federated.history import size_text
@@ -13,6 +14,7 @@ from securefl.pipeline.private import release_of
 from securefl.plan.privacy import counted_from
 from securefl.report import Experiment, ExperimentConfig, ExperimentResult, prepare_report, to_dict, write_report
 from securefl.report.experiment import Observer, PrivateRun
+from securefl.report.key_words import key_note, who_holds
 from securefl.report.limits import NO_PRIVACY
 from securefl.report.summary import bytes_down, bytes_up, dropouts_by_step
 from securefl.session.disclosure import disclosures
@@ -23,7 +25,7 @@ _WIDTH = max(map(len, _NAMES.values()))
 
 def train(config: ExperimentConfig, screen: Screen, *, title: str) -> None:
     """Run an experiment, show it and what came of it, write report and JSON."""
-    experiment = Experiment.prepare(config)
+    experiment = prepared(config, screen)
     prepare_report(config.report.output)
     _introduce(experiment, screen, title)
     with _progress(screen, config) as observe:
@@ -44,12 +46,15 @@ def _introduce(experiment: Experiment, screen: Screen, title: str) -> None:
         else ""
     )
     server = "a server that breaks the protocol" if chosen.active else "a server that follows the protocol"
+    plan = experiment.plan
     helpers = f" and {_helpers(chosen.max_colluders)}" if chosen.max_colluders else ""
     screen.title(title)
     screen.line(
         f"{chosen.parties} parties train one model on {config.data.dataset.replace('_', ' ')}; each keeps its data. {faults}"
-        f"Updates stay hidden even from {server}{helpers}."
+        f"Updates stay hidden{' without the key' if who_holds(plan) else ''} even from {server}{helpers}."
     )
+    if holds := who_holds(plan):
+        screen.line(f"{holds} {key_note(plan, config)}")
     screen.line()
 
 
@@ -190,3 +195,5 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
             "The other two trainings are for comparison; released beside the private one they would cost what it saves."
         )
     screen.item("All parties ran in this process, with policies made to match: a rehearsal, not a deployment.")
+    if note := key_note(result.plan, result.config):
+        screen.item(note)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from fractions import Fraction
 from typing import Any, Final
 
@@ -148,9 +149,10 @@ class LayerClip:
     bounds: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not self.bounds:
+        bounds = _in_order(self.bounds)
+        if not bounds:
             raise UnsafePlanError("bounds of no layer", value=0, bound=">= 1", remedy="give one bound a layer")
-        object.__setattr__(self, "bounds", tuple(checked_clip(bound) for bound in self.bounds))
+        object.__setattr__(self, "bounds", tuple(checked_clip(bound) for bound in bounds))
         checked_clip(self.total)
 
     @property
@@ -192,11 +194,26 @@ def checked_clip(bound: float) -> float:
     if isinstance(bound, bool) or not isinstance(bound, int | float) or not MIN_CLIP <= bound <= MAX_CLIP:
         raise UnsafePlanError(
             "clip out of range",
-            value=bound,
+            value=bound if isinstance(bound, float) else repr(bound)[:80],
             bound=f"{MIN_CLIP:g}..{MAX_CLIP:g}",
             remedy="set it near the usual norm of an update, chosen without looking at the data",
         )
     return float(bound)
+
+
+def _in_order(bounds: object) -> tuple[Any, ...]:
+    """Return the layers' bounds one by one, from whatever has them in an order."""
+    if isinstance(bounds, Iterable) and not isinstance(bounds, str | bytes | Mapping | AbstractSet):
+        try:
+            return tuple(bounds)
+        except TypeError:  # an array without axes
+            pass
+    raise UnsafePlanError(
+        "the layers' bounds are of another type",
+        value=repr(bounds)[:80],
+        bound="a tuple of numbers, one a layer",
+        remedy="give them in the order of the leaves; FlatClip, or a number, is one bound for all",
+    )
 
 
 def sqrt_up(square: Fraction | int) -> float:

@@ -64,10 +64,10 @@ class ModularGrid:
                 bound=f"{MIN_BITS}..{MAX_BITS}",
                 remedy="16 bits suit most plans, 20 for more than a thousand parties",
             )
-        if self.wrap not in list(Wrap):
+        if not isinstance(self.wrap, str) or self.wrap not in list(Wrap):
             raise UnsafePlanError(
                 "wrap unknown",
-                value=repr(self.wrap),
+                value=repr(self.wrap)[:80],
                 bound="'never' or 'modular'",
                 remedy="never needs a coarser grid, modular lets sums wrap now and then",
             )

@@ -59,7 +59,7 @@ class FixedPoint:
                 bound="finite and above 0 (1e-100..1e100)",
                 remedy="set it to the largest absolute value that an update may have",
             )
-        if self.on_saturation not in list(Saturation):
+        if not isinstance(self.on_saturation, str) or self.on_saturation not in list(Saturation):
             raise UnsafePlanError(
                 "on_saturation unknown",
                 value=repr(self.on_saturation),

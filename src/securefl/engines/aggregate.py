@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from securefl.dp.ledger import PrivacyLedger
 from securefl.engines.faults import Fault
@@ -10,6 +11,9 @@ from securefl.engines.memory import MemorySession
 from securefl.plan import Plan
 from securefl.session import RoundResult
 from securefl.types import Step, Tree
+
+if TYPE_CHECKING:
+    from securefl.engines.actors import KeyHolder
 
 
 def aggregate(
@@ -21,6 +25,7 @@ def aggregate(
     drop: Mapping[str, Step | str] | None = None,
     faults: Iterable[Fault] = (),
     ledger: PrivacyLedger | None = None,
+    key_holder: KeyHolder | None = None,
 ) -> RoundResult:
     """Sum the parties' updates in memory, with real cryptography and real bytes.
 
@@ -35,8 +40,11 @@ def aggregate(
         weights: a whole number a party, up to the plan's `max_weight`; all 1 by default.
         metrics: the plan's metrics, by party.
         drop: the step that a party does not complete, by party: advertise, share_keys, masked_input, consistency or unmask.
+            Under a Paillier key there are masked_input (its ciphertexts) and unmask (its decryption); what is to go wrong in an
+            earlier step goes wrong there.
         faults: whatever else goes wrong, from `securefl.faults`.
         ledger: where the release is entered, under a private plan, before it happens.
+        key_holder: under a Paillier plan the private key; or the dealing whose shares the parties have.
 
     Raises:
         ConfigError: updates, weights, metrics or faults of others than the plan's parties.
@@ -44,5 +52,5 @@ def aggregate(
         PrivacyBudgetError: a private plan, and somebody's budget would be overspent; nothing was sent.
         RoundAbortedError: too few parties were left, or somebody broke the protocol; names the suspects.
     """
-    session = MemorySession(plan, tuple(updates), ledger=ledger)
+    session = MemorySession(plan, tuple(updates), ledger=ledger, key_holder=key_holder)
     return session.round(updates, weights=weights, metrics=metrics, drop=drop, faults=faults)

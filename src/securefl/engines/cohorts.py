@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,10 +23,14 @@ from securefl.pipeline import decode_sum
 from securefl.pipeline.decode import as_dtype
 from securefl.pipeline.private import release_of
 from securefl.plan import Plan
+from securefl.plan.paillier import Paillier
 from securefl.secagg.graph import shuffle
 from securefl.session import RoundResult
 from securefl.session.result import Spent, spent_of
 from securefl.types import Graph, Step, Tree
+
+if TYPE_CHECKING:
+    from securefl.engines.actors import KeyHolder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,6 +122,7 @@ def aggregate_cohorts(
     faults: Iterable[Fault] = (),
     min_cohorts: int = 1,
     ledger: PrivacyLedger | None = None,
+    key_holder: KeyHolder | None = None,
     random: RandomSource = OS,
 ) -> CohortsResult:
     """Sum the updates of many parties in memory: split them at random, run a secure aggregation each, add the sums.
@@ -134,6 +140,7 @@ def aggregate_cohorts(
         min_cohorts: how many cohorts must end well; the others are reported as failed.
         ledger: where releases are entered, under a private plan. Noise is sized for each cohort by itself, since the server learns
             the sum of each.
+        key_holder: under a Paillier plan the private key, which decrypts the sum of every cohort.
         random: the source of the split, and of everything secret.
 
     Raises:
@@ -160,7 +167,7 @@ def aggregate_cohorts(
             )
     for name, update in updates.items():  # before any cohort has released a sum
         check_party(name, plan, update, weights[name], metrics[name])
-    wrong = collect(faults, drop, updates, active=plan.parameters.active)
+    wrong = collect(faults, drop, updates, steps=plan.steps)
     for fault in wrong:
         if not any(_named(fault) <= set(parties) for parties in members.values()):
             raise ConfigError(
@@ -169,7 +176,7 @@ def aggregate_cohorts(
             )
     results: dict[str, RoundResult] = {}
     failed: dict[str, RoundAbortedError] = {}
-    sessions = {name: _session(plan, name, parties, ledger, random) for name, parties in members.items()}
+    sessions = {name: _session(plan, name, parties, ledger, key_holder, random) for name, parties in members.items()}
     for session in sessions.values():
         session.check_budget()
     for name, parties in members.items():
@@ -196,7 +203,12 @@ def aggregate_cohorts(
 
 
 def _session(
-    plan: Plan, name: str, parties: tuple[str, ...], ledger: PrivacyLedger | None, random: RandomSource
+    plan: Plan,
+    name: str,
+    parties: tuple[str, ...],
+    ledger: PrivacyLedger | None,
+    key_holder: KeyHolder | None,
+    random: RandomSource,
 ) -> MemorySession:
     try:
         fitting = plan if len(parties) == plan.parties else _fitted(plan, len(parties))
@@ -207,12 +219,14 @@ def _session(
             bound=error.bound,
             remedy=error.remedy,
         ) from error
-    return MemorySession(fitting, parties, ledger=ledger, random=random)
+    return MemorySession(fitting, parties, ledger=ledger, key_holder=key_holder, random=random)
 
 
 def _fitted(plan: Plan, size: int) -> Plan:
     """The plan for a larger cohort, which holds all that the plan holds: graph, colluders, floor, and at least its threshold."""
     chosen = plan.parameters
+    if isinstance(plan.protocol, Paillier):
+        return plan.replace(parties=size)
     needed = (size + chosen.max_colluders) // 2 + 1 if chosen.active else chosen.threshold
     complete = chosen.graph is Graph.COMPLETE
     protocol = dataclasses.replace(

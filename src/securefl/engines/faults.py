@@ -8,7 +8,7 @@ Every fault acts on the real bytes between the sessions. The outcome is the exac
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from securefl.errors import ConfigError
@@ -91,18 +91,22 @@ def step_of(step: Step | str) -> Step:
 
 
 def collect(
-    faults: Iterable[Fault], drop: Mapping[str, Step | str] | None, parties: Iterable[str], *, active: bool
+    faults: Iterable[Fault],
+    drop: Mapping[str, Step | str] | None,
+    parties: Iterable[str],
+    *,
+    steps: Sequence[Step],
 ) -> tuple[Fault, ...]:
     """All faults of a round, with `drop` ({party: step}) as the short form of `Drop`.
 
-    A semi-honest round has no consistency step: what goes wrong there goes wrong in the step that follows, unmask.
+    What is to go wrong in a step that the round does not have goes wrong in the one that follows: `consistency` in `unmask` under a
+    semi-honest server, `advertise` and `share_keys` in `masked_input` under a Paillier key.
 
     Raises:
         ConfigError: a fault of a party that does not take part.
     """
     together = (*faults, *(Drop(party, step) for party, step in (drop or {}).items()))
-    if not active:
-        together = tuple(_without_consistency(fault) for fault in together)
+    together = tuple(_in_a_step_there_is(fault, steps) for fault in together)
     known = set(parties)
     for fault in together:
         named = {*fault.parties, *fault.hide} if isinstance(fault, Equivocate) else {fault.party}
@@ -113,7 +117,9 @@ def collect(
     return together
 
 
-def _without_consistency(fault: Fault) -> Fault:
-    if isinstance(fault, Equivocate) or fault.step is not Step.CONSISTENCY:
+def _in_a_step_there_is(fault: Fault, steps: Sequence[Step]) -> Fault:
+    if isinstance(fault, Equivocate) or fault.step in steps:
         return fault
-    return dataclasses.replace(fault, step=Step.UNMASK)
+    order = list(Step)
+    later = order[order.index(Step(fault.step)) :]
+    return dataclasses.replace(fault, step=next(step for step in later if step in steps))

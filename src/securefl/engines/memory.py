@@ -5,19 +5,23 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.signing import SigningKey
 from securefl.dp.ledger import PrivacyLedger
+from securefl.engines.actors import Actors, Casting
 from securefl.engines.faults import Fault, collect
 from securefl.engines.network import Mail, Network
 from securefl.errors import ConfigError, EncodingError, RoundAbortedError, SecureFLError
 from securefl.pipeline import check_update
 from securefl.plan import Plan, Roster
 from securefl.policy import ClientPolicy
-from securefl.session import RoundResult, SecAggClient, SecAggServer
+from securefl.session import RoundResult
 from securefl.types import Step, Tree
+
+if TYPE_CHECKING:
+    from securefl.engines.actors import KeyHolder
 
 _CLIENTS: Final = 0
 _SERVER: Final = 1
@@ -35,6 +39,7 @@ class MemorySession:
         identities: signing keys by name, with `roster`.
         ledger: the server's, under a private plan; parties enter their charges in it too, unless they have their own.
         ledgers: each party's own, by name.
+        key_holder: under a Paillier plan the private key, or the dealing whose shares the parties have.
         policies: policies by name; by default each party accepts just what the plan offers, and reports say "simulated".
         random: the source of everything secret.
 
@@ -52,6 +57,7 @@ class MemorySession:
         policies: Mapping[str, ClientPolicy] | None = None,
         ledger: PrivacyLedger | None = None,
         ledgers: Mapping[str, PrivacyLedger] | None = None,
+        key_holder: KeyHolder | None = None,
         random: RandomSource = OS,
     ) -> None:
         if len(parties) != plan.parties:
@@ -69,27 +75,23 @@ class MemorySession:
                 remedy="use the roster's names, in its order",
             )
         self._shared_ledger = ledger is not None and ledgers is None
-        accepting = ClientPolicy.matching(plan)
         self.parties = made.names
         self.simulated = policies is None
-        self._server = SecAggServer(plan, roster=made, ledger=ledger, random=random)
-        self._clients = {
-            name: SecAggClient(
-                name,
-                roster=made,
-                policy=accepting if policies is None else _policy_of(policies, name),
-                identity=keys.get(name),
-                ledger=ledger if ledgers is None else ledgers.get(name),
-                owner=name,
-                random=random,
-            )
-            for name in self.parties
-        }
+        self._actors = Casting(
+            plan,
+            made,
+            keys,
+            policies=policies,
+            ledger=ledger,
+            ledgers=ledgers,
+            key_holder=key_holder,
+            random=random,
+        ).actors()
 
     @property
     def plan(self) -> Plan:
         """The agreement of the latest round; an adaptive clip makes a new one each round."""
-        return self._server.plan
+        return self._actors.server.plan
 
     def check_budget(self) -> None:
         """Raise where a private round would overspend anybody's budget, by the server's ledger.
@@ -97,7 +99,7 @@ class MemorySession:
         Raises:
             PrivacyBudgetError: it would; names the party.
         """
-        self._server.check_budget()
+        self._actors.server.check_budget()
 
     def round(
         self,
@@ -134,21 +136,15 @@ class MemorySession:
                     f"{what} are not those of the parties: {', '.join(odd[:8])}", remedy="give one entry for each party"
                 )
         network = Network(
-            collect(faults, drop, self.parties, active=self.plan.parameters.active),
+            collect(faults, drop, self.parties, steps=self.plan.steps),
             self.parties,
-            binding=lambda: self._server.binding,
+            binding=lambda: self._actors.server.binding,
         )
         for name in self.parties:
             check_party(name, self.plan, updates[name], weights[name], metrics[name])
-        return _Exchange(self._server, self._clients, network, shared_ledger=self._shared_ledger).run(
+        return _Exchange(self._actors, network, shared_ledger=self._shared_ledger).run(
             updates, weights, metrics, model, simulated=self.simulated
         )
-
-
-def _policy_of(policies: Mapping[str, ClientPolicy], name: str) -> ClientPolicy:
-    if name not in policies:
-        raise ConfigError(f"{name!r} has no policy, and takes part in nothing without one", remedy="give one a party")
-    return policies[name]
 
 
 def check_party(name: str, plan: Plan, update: Tree, weight: int, metrics: Mapping[str, float]) -> None:
@@ -162,12 +158,10 @@ def check_party(name: str, plan: Plan, update: Tree, weight: int, metrics: Mappi
 class _Exchange:
     """One round's messages back and forth, timed."""
 
-    def __init__(
-        self, server: SecAggServer, clients: Mapping[str, SecAggClient], network: Network, *, shared_ledger: bool
-    ) -> None:
+    def __init__(self, actors: Actors, network: Network, *, shared_ledger: bool) -> None:
         self._shared_ledger = shared_ledger
-        self._server = server
-        self._clients = clients
+        self._server = actors.server
+        self._actors = actors
         self._network = network
         self._refusals: list[SecureFLError] = []
         self._seconds = {step: [0.0, 0.0] for step in Step}
@@ -182,7 +176,7 @@ class _Exchange:
         simulated: bool,
     ) -> RoundResult:
         def submit() -> None:
-            for name, client in self._clients.items():
+            for name, client in self._actors.parties.items():
                 client.submit(updates[name], weight=weights[name], metrics=metrics[name], model=model)
 
         try:
@@ -196,8 +190,8 @@ class _Exchange:
             seconds_by_step={
                 step: (self._seconds[step][_CLIENTS], self._seconds[step][_SERVER]) for step in result.bytes_by_step
             },
-            refusals=tuple(self._refusals),
-            saturated={name: client.saturated for name, client in self._clients.items()} if simulated else {},
+            refusals=(*result.refusals, *self._refusals),
+            saturated={name: client.saturated for name, client in self._actors.parties.items()} if simulated else {},
             simulated=simulated,
         )
 
@@ -224,7 +218,7 @@ class _Exchange:
         answers: Mail = []
         for name, data in mail:
             try:
-                replies = self._timed(step, _CLIENTS, self._clients[name].receive, data)
+                replies = self._timed(step, _CLIENTS, self._actors[name].receive, data)
             except SecureFLError as refusal:
                 self._refusals.append(refusal)
                 continue

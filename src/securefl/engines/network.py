@@ -10,7 +10,7 @@ from securefl.errors import MalformedMessageError
 from securefl.types import Step
 from securefl.wire import bitmap, codec
 from securefl.wire.envelope import SERVER_INDEX, parse, seal
-from securefl.wire.messages import Kind, Survivors, Unmask
+from securefl.wire.messages import PAILLIER_KINDS, SECAGG_KINDS, Kind, Survivors, Unmask
 
 Mail = list[tuple[str, bytes]]
 
@@ -79,7 +79,7 @@ class Network:
 
     def _lie(self, data: bytes, hide: Iterable[str]) -> bytes:
         try:
-            envelope = parse(data, parties=len(self.names))
+            envelope = parse(data, parties=len(self.names), kinds=SECAGG_KINDS | PAILLIER_KINDS)
         except MalformedMessageError:
             return data  # damaged already: a lie would not be understood
         if envelope.kind not in {Kind.SURVIVORS, Kind.UNMASK}:

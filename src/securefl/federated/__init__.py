@@ -6,7 +6,19 @@ It is made for simulations, demonstrations and tests of the protocols. Real depl
 from __future__ import annotations
 
 from securefl.federated.aggregators import Aggregator, PlainAverage, RoundOutcome, SecureAverage
-from securefl.federated.algorithms import Algorithm, FedAvg, LocalUpdate
+from securefl.federated.algorithms import (
+    Algorithm,
+    FedAvg,
+    FedBN,
+    FedPer,
+    FedProx,
+    LocalTask,
+    LocalUpdate,
+    RandomSubspace,
+    Scaffold,
+    TopK,
+    Transfer,
+)
 from securefl.federated.datasets import DATASETS, Dataset, breast_cancer, digits
 from securefl.federated.dropouts import DropoutSchedule, counted
 from securefl.federated.federation import Federation
@@ -15,6 +27,9 @@ from securefl.federated.models import Model, Params, SoftmaxRegression
 from securefl.federated.optimizers import Averaging, ServerOptimizer
 from securefl.federated.partition import dirichlet, iid, summary
 from securefl.federated.planning import plan_for, private_plan_for
+from securefl.federated.sampling import Everybody, FixedSize, Poisson
+from securefl.federated.stopping import EarlyStop
+from securefl.federated.stragglers import StragglerSchedule
 
 __all__ = [
     "DATASETS",
@@ -23,18 +38,31 @@ __all__ = [
     "Averaging",
     "Dataset",
     "DropoutSchedule",
+    "EarlyStop",
+    "Everybody",
     "FedAvg",
+    "FedBN",
+    "FedPer",
+    "FedProx",
     "Federation",
+    "FixedSize",
     "History",
+    "LocalTask",
     "LocalUpdate",
     "Model",
     "Params",
     "PlainAverage",
+    "Poisson",
+    "RandomSubspace",
     "RoundOutcome",
     "RoundRecord",
+    "Scaffold",
     "SecureAverage",
     "ServerOptimizer",
     "SoftmaxRegression",
+    "StragglerSchedule",
+    "TopK",
+    "Transfer",
     "breast_cancer",
     "counted",
     "digits",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from securefl.crypto.random import OS, RandomSource
 from securefl.errors import RoundAbortedError
 from securefl.federated.dropouts import counted
 from securefl.federated.models import Params
@@ -16,6 +18,8 @@ from securefl.types import Step, Tree
 
 if TYPE_CHECKING:
     from securefl.dp.ledger import PrivacyLedger
+    from securefl.engines.actors import KeyHolder
+    from securefl.engines.memory import MemorySession
     from securefl.plan import Plan
 
 
@@ -149,18 +153,36 @@ class SecureAverage:
         plan: what the parties agreed on.
         parties: their names, in order.
         ledger: needed under a private plan, in which all parties weigh the same.
+        key_holder: under a Paillier plan the private key; or the dealing whose shares the parties have.
+        random_for: the source of a round's secrets by its number, for tests that repeat a run to the bit.
 
     Raises:
         SecureFLError: the plan is not one for these parties, or private and without a ledger.
     """
 
-    def __init__(self, plan: Plan, parties: Sequence[str], ledger: PrivacyLedger | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        parties: Sequence[str],
+        ledger: PrivacyLedger | None = None,
+        key_holder: KeyHolder | None = None,
+        *,
+        random_for: Callable[[int], RandomSource] | None = None,
+    ) -> None:
         # The engine brings the cryptography with it, which plain training does not need.
         from securefl.engines.memory import MemorySession
 
         self._declared = tuple(plan.metrics)
         self._weighted = not plan.private
-        self._session = MemorySession(plan, parties, ledger=ledger)
+        self._plan = plan
+        self._parties = tuple(parties)
+        self._new_session = functools.partial(MemorySession, ledger=ledger, key_holder=key_holder)
+        self._random_for = random_for
+        self._rounds = 0
+        # One session for all rounds where the same parties meet in each: keys can ride ahead, and a clip can adapt.
+        self._session = (
+            self._new_session(plan, self._parties) if plan.parties == len(parties) and random_for is None else None
+        )
 
     def round(
         self,
@@ -174,5 +196,12 @@ class SecureAverage:
         """Run one round of the protocol; metrics that the plan does not declare stay with the party."""
         told = {party: {name: own[name] for name in self._declared} for party, own in metrics.items()}
         shares = weights if self._weighted else None
-        outcome: RoundOutcome = self._session.round(updates, weights=shares, metrics=told, model=model, drop=drop)
+        self._rounds += 1
+        session = self._session or self._session_of(tuple(updates))
+        outcome: RoundOutcome = session.round(updates, weights=shares, metrics=told, model=model, drop=drop)
         return outcome
+
+    def _session_of(self, parties: tuple[str, ...]) -> MemorySession:
+        """A session for one round: of those who were sampled, or under a source of randomness that repeats."""
+        random = OS if self._random_for is None else self._random_for(self._rounds)
+        return self._new_session(self._plan, parties, random=random)

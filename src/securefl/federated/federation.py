@@ -5,25 +5,33 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from securefl.errors import ConfigError, NonFiniteError
 from securefl.federated.aggregators import Aggregator, PlainAverage, RoundOutcome, SecureAverage
-from securefl.federated.algorithms import Algorithm, FedAvg, LocalUpdate
+from securefl.federated.algorithms import Algorithm, FedAvg, LocalTask, LocalUpdate
+from securefl.federated.checkpoint import load, save
+from securefl.federated.checks import check_clients, check_plan, check_same
 from securefl.federated.datasets import Dataset
 from securefl.federated.dropouts import DropoutSchedule
 from securefl.federated.history import History, RoundRecord
 from securefl.federated.models import Model, Params
 from securefl.federated.optimizers import Averaging, ServerOptimizer
 from securefl.federated.progress import progress_bar
+from securefl.federated.sampling import Everybody, Sampler
 from securefl.federated.seeds import Use, checked, generator
-from securefl.types import SERVER
+from securefl.federated.state import TrainingState
+from securefl.federated.stragglers import StragglerSchedule
+from securefl.federated.stragglers import dropped as missing_deadline
 
 if TYPE_CHECKING:
+    from securefl.crypto.random import RandomSource
     from securefl.dp.ledger import PrivacyLedger
+    from securefl.engines.actors import KeyHolder
     from securefl.plan import Plan
 
 
@@ -44,6 +52,12 @@ class Federation:
         seed: of everything that is no secret, 0 or more.
         dropouts: who fails when; None for nobody.
         ledger: where releases are entered, under a private plan; all parties weigh the same then.
+        key_holder: under a Paillier plan the private key; or the dealing whose shares the parties have.
+        aggregator: another way to average than the plan's, such as a robust one; without a plan.
+        sampler: who takes part in a round; everybody by default. Under a plan for m parties exactly m.
+        stragglers: who gets only part of its work done, or misses the deadline.
+        random_for: the source of a round's secrets by its number, for tests that repeat a run to the bit; by default the operating
+            system's, and anything else protects nobody.
 
     Attributes:
         parties: the names, in order.
@@ -65,31 +79,52 @@ class Federation:
         seed: int = 0,
         dropouts: DropoutSchedule | None = None,
         ledger: PrivacyLedger | None = None,
+        key_holder: KeyHolder | None = None,
+        aggregator: Aggregator | None = None,
+        sampler: Sampler | None = None,
+        stragglers: StragglerSchedule | None = None,
+        random_for: Callable[[int], RandomSource] | None = None,
     ) -> None:
-        _check_clients(clients)
-        if test is not None and not len(test):
-            raise ConfigError("test: got an empty data set, needs at least 1 example", remedy="leave out test=")
-        if plan is not None:
-            _check_plan(plan, clients)
-        self.parties = tuple(clients)
-        self.aggregator: Aggregator = PlainAverage() if plan is None else SecureAverage(plan, self.parties, ledger)
-        self._model, self._clients, self._test = model, dict(clients), test
         self._algorithm: Algorithm = algorithm or FedAvg()
         self._server: ServerOptimizer = server or Averaging()
+        self._sampler: Sampler = sampler or Everybody()
+        self._stragglers = stragglers or StragglerSchedule()
         self._seed, self._dropouts = checked(seed), dropouts
-        self._params = model.initial(seed)
-        self._server_state = self._server.initial(self._params)
-        self._history = History()
+        check_clients(model, clients)
+        if test is not None and not len(test):
+            raise ConfigError("test: got an empty data set, needs at least 1 example", remedy="leave out test=")
+        params = model.initial(seed)
+        if plan is not None:
+            if aggregator is not None:
+                raise ConfigError("plan and aggregator exclude each other", remedy="give the plan to the aggregator")
+            check_plan(plan, self._algorithm, params, clients, self._sampler)
+            aggregator = SecureAverage(plan, tuple(clients), ledger, key_holder, random_for=random_for)
+        self.parties = tuple(clients)
+        self.aggregator: Aggregator = aggregator or PlainAverage()
+        self._ledger = None if ledger is None else ledger.path
+        self._model, self._clients, self._test = model, dict(clients), test
+        learnt = self._algorithm.learns(params)  # raises where algorithm and model do not fit
+        self._state = TrainingState(params, self._server.initial(learnt), self._algorithm.initial_broadcast(params))
 
     @property
     def params(self) -> Params:
         """The shared model's parameters after the last finished round."""
-        return self._params
+        return self._state.params
+
+    def params_of(self, party: str) -> Params:
+        """One party's own model: the shared parameters, with what it keeps to itself in their place.
+
+        Raises:
+            ConfigError: there is no such party.
+        """
+        if party not in self._clients:
+            raise ConfigError(f"no party is called {party!r}", remedy=f"they are {', '.join(self.parties[:8])}")
+        return self._algorithm.personal(self._state.params, self._state.memories.get(party, {}))
 
     @property
     def history(self) -> History:
         """The finished rounds."""
-        return self._history
+        return self._state.history
 
     def evaluate(self, dataset: Dataset | None = None) -> dict[str, float]:
         """Return the shared model's metrics on `dataset`, or on the test set.
@@ -100,52 +135,102 @@ class Federation:
         examples = self._test if dataset is None else dataset
         if examples is None:
             raise ConfigError("evaluate: there is no test set", remedy="pass test= to Federation, or a data set here")
-        return self._model.evaluate(self._params, examples)
+        return self._model.evaluate(self._state.params, examples)
 
-    def fit(self, rounds: int, progress: bool | Callable[[RoundRecord], None] = False) -> History:
+    def evaluate_parties(self) -> dict[str, dict[str, float]]:
+        """Return each party's metrics of its own model on its own examples; in a simulation only, for nobody may see them."""
+        return {party: self._model.evaluate(self.params_of(party), dataset) for party, dataset in self._clients.items()}
+
+    def fit(
+        self,
+        rounds: int,
+        progress: bool | Callable[[RoundRecord], None] = False,
+        *,
+        checkpoint: str | Path | None = None,
+        callbacks: Iterable[Callable[[RoundRecord], None]] = (),
+        stop: Callable[[History], bool] | None = None,
+    ) -> History:
         """Train for `rounds` more rounds and return the whole history; call it again to go on.
 
         Args:
             rounds: at least 1.
             progress: True for a live bar, or a function that is called after each round.
+            checkpoint: a file that is written after each round, for `resume`.
+            callbacks: called after each round, in order.
+            stop: told the history after each round; True ends training, see `EarlyStop`.
 
         Raises:
             ConfigError: `rounds` is not positive, or rich is missing for the bar.
             NonFiniteError: a party's training diverged; nothing was sent.
             SecureFLError: the round ended without a mean.
         """
-        if rounds < 1:
+        if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
             raise ConfigError(f"rounds: got {rounds}, needs at least 1", remedy="use rounds=20")
+        told = list(callbacks)
         with contextlib.ExitStack() as stack:
             report = stack.enter_context(progress_bar(rounds)) if progress is True else progress
             for _ in range(rounds):
                 record = self._round()
-                if report:
-                    report(record)
-        return self._history
+                if checkpoint is not None:
+                    save(checkpoint, self._state, parties=self.parties, ledger=self._ledger)
+                for callback in (report, *told) if report else told:
+                    callback(record)
+                if stop is not None and stop(self.history):
+                    break
+        return self.history
+
+    def resume(self, checkpoint: str | Path) -> Self:
+        """Stand where a checkpoint was written; returns itself, to go on with `fit`.
+
+        A round that was under way when the run was killed is run again, with fresh keys and fresh noise: what it had cost before is
+        in the ledger, and is not taken back.
+
+        Raises:
+            ConfigError: no checkpoint, of other parties, another model, optimizer or algorithm, or a ledger that lost entries.
+        """
+        if len(self.history):
+            raise ConfigError("resume: this federation has trained already", remedy="make a new one, then resume it")
+        state = load(checkpoint, parties=self.parties, ledger=self._ledger)
+        check_same(self._state, state, self._server, self._algorithm, checkpoint)
+        self._state = state
+        return self
 
     def _round(self) -> RoundRecord:
         """Run one round; the federation changes only after everything that can fail has succeeded."""
         started = time.perf_counter()
-        number = len(self._history) + 1
-        local = {party: self._train(number, index, party) for index, party in enumerate(self.parties)}
+        before = self._state
+        number = len(before.history) + 1
+        sampled = self._sampler.for_round(self._seed, number, self.parties)
+        works = self._stragglers.for_round(number, sampled, getattr(self._algorithm, "epochs", 1))
+        drop = {**(self._dropouts.for_round(number, sampled) if self._dropouts else {}), **missing_deadline(works)}
+        local = {party: self._train(number, party, works[party].fraction or 1.0) for party in sampled}
         trained = time.perf_counter()
         outcome = self.aggregator.round(
             {party: update.delta for party, update in local.items()},
-            weights={party: update.examples for party, update in local.items()},
+            weights={party: update.examples if self._algorithm.weighted else 1 for party, update in local.items()},
             metrics={party: update.metrics for party, update in local.items()},
-            model=self._params,
-            drop=self._dropouts.for_round(number, self.parties) if self._dropouts else {},
+            model=before.params,
+            drop=drop,
         )
-        params, server_state = self._server.step(self._params, outcome.mean, self._server_state)
-        test_metrics = {} if self._test is None else self._model.evaluate(params, self._test)
+        mean, broadcast = self._algorithm.received(
+            outcome.mean,
+            before.params,
+            before.broadcast,
+            round_number=number,
+            participation=len(outcome.survivors) / len(self.parties),
+        )
+        params, server_state = self._step(mean)
+        memories = {
+            **before.memories,
+            **{party: local[party].memory for party in outcome.survivors if local[party].memory},
+        }
         record = RoundRecord(
             round=number,
             survivors=outcome.survivors,
             dropped={party: step.value for party, step in outcome.dropped.items()},
             weight_sum=outcome.weight_sum,
             train_metrics=dict(outcome.metrics),
-            test_metrics=test_metrics,
+            test_metrics={} if self._test is None else self._model.evaluate(params, self._test),
             bytes_up=outcome.bytes_up,
             bytes_down=outcome.bytes_down,
             bytes_by_step={step.value: both for step, both in outcome.bytes_by_step.items()},
@@ -154,13 +239,30 @@ class Federation:
             epsilon=_spent(outcome),
             seconds=time.perf_counter() - started,
         )
-        self._history.append(record)
-        self._params, self._server_state = params, server_state
+        before.history.append(record)
+        self._state = TrainingState(params, server_state, broadcast, memories, before.history)
         return record
 
-    def _train(self, number: int, index: int, party: str) -> LocalUpdate:
-        rng = generator(self._seed, Use.TRAINING, number, index)
-        update = self._algorithm.local_update(self._model, self._params, self._clients[party], rng)
+    def _step(self, mean: Params) -> tuple[Params, Any]:
+        """The server's step on the tensors that were learnt; the others stay as they are."""
+        before = self._state
+        stepped, server_state = self._server.step(self._algorithm.learns(before.params), mean, before.server)
+        return {**before.params, **stepped}, server_state
+
+    def _train(self, number: int, party: str, work: float) -> LocalUpdate:
+        index = self.parties.index(party)
+        update = self._algorithm.local_update(
+            LocalTask(
+                model=self._model,
+                params=self._state.params,
+                dataset=self._clients[party],
+                rng=generator(self._seed, Use.TRAINING, number, index),
+                round=number,
+                work=work,
+                broadcast=self._state.broadcast,
+                memory=self._state.memories.get(party, {}),
+            )
+        )
         for tensor, leaf in update.delta.items():
             if bad := int(leaf.size - np.isfinite(leaf).sum()):
                 raise NonFiniteError(
@@ -178,31 +280,3 @@ def _spent(outcome: RoundOutcome) -> dict[str, float] | None:
         return None
     both = {"server": spent.server, "observer": spent.observer}
     return {who: epsilon for who, epsilon in both.items() if math.isfinite(epsilon)}
-
-
-def _check_clients(clients: Mapping[str, Dataset]) -> None:
-    if not clients:
-        raise ConfigError("clients: got none, needs at least 1", remedy="pass {name: Dataset}")
-    for party, dataset in clients.items():
-        if not party or party == SERVER:
-            raise ConfigError(
-                f"party name: got {party!r}, needs a name other than {SERVER!r}", remedy="rename the party"
-            )
-        if not len(dataset):
-            raise ConfigError(f"party {party!r}: got 0 examples, needs at least 1", remedy="leave this party out")
-
-
-def _check_plan(plan: Plan, clients: Mapping[str, Dataset]) -> None:
-    if plan.parties != len(clients):
-        raise ConfigError(
-            f"plan: got parties={plan.parties}, needs {len(clients)}, the number of clients",
-            remedy=f"use Plan(parties={len(clients)})",
-        )
-    if plan.private:
-        return  # all weigh the same: weighted by examples, one party could move the mean by far more than the others
-    party, heaviest = max(((party, len(dataset)) for party, dataset in clients.items()), key=lambda pair: pair[1])
-    if heaviest > plan.max_weight:
-        raise ConfigError(
-            f"party {party!r}: got weight {heaviest}, its number of examples, needs at most {plan.max_weight}",
-            remedy=f"use Plan(max_weight={heaviest})",
-        )

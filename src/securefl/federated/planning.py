@@ -10,7 +10,9 @@ from securefl.federated.models import Model
 
 if TYPE_CHECKING:
     from securefl.dp.mechanisms import Mechanism
+    from securefl.federated.algorithms import Algorithm
     from securefl.plan import Plan, SecAgg
+    from securefl.plan.paillier import Paillier
 
 METRICS = {"loss": (0.0, 10.0), "accuracy": (0.0, 1.0)}
 """The ranges in which losses (in nats) and accuracies are aggregated; values outside are clamped."""
@@ -20,7 +22,9 @@ def plan_for(
     model: Model,
     clients: Mapping[str, Dataset],
     *,
-    protocol: SecAgg | None = None,
+    protocol: SecAgg | Paillier | None = None,
+    algorithm: Algorithm | None = None,
+    parties: int | None = None,
     bound: float = 4.0,
     value_bits: int = 16,
 ) -> Plan:
@@ -32,6 +36,8 @@ def plan_for(
         model: gives names, shapes and dtypes.
         clients: each party's own examples.
         protocol: threshold, server model and the like; by default one that bears 10 % dropouts.
+        algorithm: what is trained with, if not all of the model travels, or more than it.
+        parties: how many take part in a round, if not all do.
         bound: the largest magnitude of one value of an update.
         value_bits: bits of one encoded value.
 
@@ -41,14 +47,21 @@ def plan_for(
     from securefl.encoding import FixedPoint
     from securefl.plan import Plan, SecAgg
 
+    weighted = algorithm is None or algorithm.weighted
     return Plan(
-        template={name: (leaf.shape, leaf.dtype.name) for name, leaf in model.initial(0).items()},
-        parties=len(clients),
+        template=_template(model, algorithm),
+        parties=len(clients) if parties is None else parties,
         protocol=protocol or SecAgg(dropout=0.1),
         encoding=FixedPoint(value_bits=value_bits, bound=bound),
-        max_weight=max(map(len, clients.values())),
+        max_weight=max(map(len, clients.values())) if weighted else 1,
         metrics=METRICS,
     )
+
+
+def _template(model: Model, algorithm: Algorithm | None) -> dict[str, tuple[tuple[int, ...], str]]:
+    params = model.initial(0)
+    sent = params if algorithm is None else algorithm.sends(params)
+    return {name: (leaf.shape, leaf.dtype.name) for name, leaf in sent.items()}
 
 
 def private_plan_for(
@@ -59,7 +72,9 @@ def private_plan_for(
     epsilon: float,
     delta: float,
     rounds: int,
-    protocol: SecAgg | None = None,
+    protocol: SecAgg | Paillier | None = None,
+    algorithm: Algorithm | None = None,
+    parties: int | None = None,
     ring_bits: int = 16,
 ) -> Plan:
     """Return a plan under which `rounds` rounds of training cost each party at most epsilon; all parties weigh the same.
@@ -74,6 +89,8 @@ def private_plan_for(
         delta: in (0, 1), well below one over the number of parties.
         rounds: T.
         protocol: threshold, server model and the like; by default one that bears 10 % dropouts.
+        algorithm: what is trained with, if not all of the model travels, or more than it.
+        parties: how many take part in a round, if not all do; nothing is saved by that, see `sampling`.
         ring_bits: bits of a value on the wire.
 
     Raises:
@@ -85,8 +102,8 @@ def private_plan_for(
     from securefl.plan import Plan, SecAgg
 
     plan = Plan(
-        template={name: (leaf.shape, leaf.dtype.name) for name, leaf in model.initial(0).items()},
-        parties=len(clients),
+        template=_template(model, algorithm),
+        parties=len(clients) if parties is None else parties,
         protocol=protocol or SecAgg(dropout=0.1),
         encoding=ModularGrid(ring_bits),
         privacy=privacy,

@@ -21,6 +21,10 @@ class Use(enum.IntEnum):
     PARTITION = 1
     TRAINING = 2
     DROPOUT = 3
+    SAMPLING = 10
+    FEATURE_SHIFT = 11
+    STRAGGLERS = 12
+    SYNTHETIC = 13
 
 
 def checked(seed: int) -> int:

@@ -7,6 +7,7 @@ from securefl.pipeline.private import (
     decode_private,
     encode_private,
     noisy_sum,
+    private_integers,
     private_parts,
     without_excess,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "encode_update",
     "integer_sum",
     "noisy_sum",
+    "private_integers",
     "private_parts",
     "without_excess",
 ]

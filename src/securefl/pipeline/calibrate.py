@@ -8,14 +8,15 @@ from typing import Final
 from securefl.dp.accounting import Accountant, Guarantee, Relation, Repeated, Unit, epsilon_of, guarantees
 from securefl.dp.accounting import calibrate as least_noise
 from securefl.dp.accounting.events import Event, check_count
+from securefl.dp.accounting.floats import open_delta, positive, real, shown
 from securefl.dp.mechanisms import Mechanism
 from securefl.dp.modular_grid import MAX_BITS, MIN_BITS, ModularGrid
 from securefl.errors import UnsafePlanError
 from securefl.pipeline.private import release_of
 from securefl.plan import Plan
 
-_NEXT_TO_NONE: Final = 1e-9
-"""A multiplier that any mechanism's least noise exceeds."""
+_NEXT_TO_NONE: Final = 2e-9
+"""A multiplier below any that is of use; an adaptive clip takes none of 1e-9 or less."""
 
 
 def calibrate(
@@ -58,6 +59,9 @@ def calibrate(
             remedy="plan.replace(privacy=securefl.DistributedDiscreteGaussian(clip=...))",
         )
     check_count("the number of rounds", rounds)
+    positive("the target epsilon", epsilon, "name a positive number")
+    open_delta(delta)
+    by = Accountant.parse(accountant)
     asked = dataclasses.replace(
         asked, unit=asked.unit if unit is None else unit, relation=asked.relation if relation is None else relation
     )
@@ -65,15 +69,13 @@ def calibrate(
     def planned(multiplier: float) -> Plan:
         return plan.replace(privacy=dataclasses.replace(asked, noise_multiplier=multiplier))
 
-    draws = _draws(plan, asked) * rounds
-
     def event_of(multiplier: float) -> Event:
         return Repeated(release_of(planned(multiplier)).event, rounds)
 
     # A coarse grid has a least noise of its own, which may be enough; the search starts from it, as more may not fit the ring.
-    least = release_of(planned(_NEXT_TO_NONE)).noise_multiplier
-    start = least * 1.001
-    bound = epsilon_of(event_of(start), delta, Relation.parse(asked.relation), Accountant(accountant), draws=draws)
+    least = release_of(planned(_NEXT_TO_NONE))
+    start, draws = least.noise_multiplier * 1.001, least.draws * rounds
+    bound = epsilon_of(event_of(start), delta, Relation.parse(asked.relation), by, draws=draws)
     if bound <= epsilon:
         return planned(start)
     found = least_noise(
@@ -81,7 +83,7 @@ def calibrate(
         epsilon=epsilon,
         delta=delta,
         relation=Relation.parse(asked.relation),
-        accountant=Accountant(accountant),
+        accountant=by,
         draws=draws,
         start=start,
     )
@@ -122,6 +124,14 @@ def fewest_bits(
         wider = plan.replace(encoding=dataclasses.replace(grid, ring_bits=bits), ring_bits=None)
         return calibrate(wider, epsilon=epsilon, delta=delta, rounds=rounds, accountant=accountant)
 
+    for name, number in (("the error", error), ("the excess", excess)):
+        if not (number is None and name == "the error") and not real(number) >= 0:
+            raise UnsafePlanError(
+                f"{name} is out of range",
+                value=shown(number),
+                bound=">= 0",
+                remedy="give a number; 0.01 is 1 % of excess",
+            )
     widest = with_bits(MAX_BITS)
     least = release_of(widest).error_std
     wanted = least * (1 + excess) if error is None else error
@@ -172,8 +182,3 @@ def privacy_of(plan: Plan, *, delta: float, rounds: int) -> tuple[Guarantee, Gua
         floor=floor.survivors,
         draws=release.draws * rounds,
     )
-
-
-def _draws(plan: Plan, asked: Mechanism) -> int:
-    extra = getattr(asked, "max_dropouts", 0)
-    return plan.parameters.parties * plan.length * (1 + int(extra))

@@ -34,7 +34,7 @@ def integer_sum(plan: Plan, words: Words, survivors: int) -> npt.NDArray[np.int6
     """The sum of the survivors' vectors as integers: sums of several rounds or cohorts are added in this form.
 
     Args:
-        plan: gives layout and ring.
+        plan: gives layout and ring; not private, or see `securefl.pipeline.noisy_sum`.
         words: of the plan's length over its ring.
         survivors: how many vectors are in it.
 
@@ -42,8 +42,6 @@ def integer_sum(plan: Plan, words: Words, survivors: int) -> npt.NDArray[np.int6
         RoundAbortedError: the weights do not add up to what that many parties may have; somebody did not follow the encoding.
     """
     values = plan.ring.centre(words)
-    if plan.private:  # any vector over the ring is as good as any other: that is what privacy means
-        return values
     weight_sum = _weight_sum(plan, values, survivors)
     if not survivors <= weight_sum <= survivors * plan.max_weight:
         raise RoundAbortedError(

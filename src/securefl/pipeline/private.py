@@ -38,6 +38,19 @@ class PrivateVector:
     clipped: bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class PrivateIntegers:
+    """A party's vector with its share of the noise, before it is reduced in the ring.
+
+    Args:
+        values: int64, shape (d,).
+        clipped: whether the update was longer than its clip; this stays with the party.
+    """
+
+    values: npt.NDArray[np.int64]
+    clipped: bool
+
+
 def encode_private(
     plan: Plan,
     update: Tree,
@@ -47,7 +60,21 @@ def encode_private(
     noise_seeds: Sequence[bytes] = (),
     random: RandomSource = OS,
 ) -> PrivateVector:
-    """Encode an update under differential privacy, its share of the noise included.
+    """Encode an update under differential privacy, its share of the noise included; see `private_integers`."""
+    encoded = private_integers(plan, update, rotation_seed, weight=weight, noise_seeds=noise_seeds, random=random)
+    return PrivateVector(plan.ring.reduce(encoded.values), encoded.clipped)
+
+
+def private_integers(
+    plan: Plan,
+    update: Tree,
+    rotation_seed: bytes,
+    *,
+    weight: float = 1,
+    noise_seeds: Sequence[bytes] = (),
+    random: RandomSource = OS,
+) -> PrivateIntegers:
+    """Encode an update under differential privacy, its share of the noise included, as integers that nothing has wrapped yet.
 
     Args:
         plan: a private plan.
@@ -77,7 +104,7 @@ def encode_private(
     for noise in (release.draw_party(random), release.draw_excess(dict(enumerate(noise_seeds, 1)))):
         if noise is not None:
             values += noise
-    return PrivateVector(plan.ring.reduce(values), clipped.shrunk)
+    return PrivateIntegers(values, clipped.shrunk)
 
 
 def private_parts(words: Words, values_per_part: int) -> Iterator[Words]:

@@ -10,6 +10,7 @@ from securefl.dp.modular_grid import ModularGrid
 from securefl.encoding.fixed_point import FixedPoint
 from securefl.encoding.ranges import Range
 from securefl.errors import UnsafePlanError
+from securefl.plan.paillier import Paillier
 from securefl.plan.protocol import SecAgg
 from securefl.plan.serialize import MAX_METRICS
 
@@ -52,15 +53,13 @@ def check_types(protocol: object, metrics: object) -> None:
         UnsafePlanError: they are not.
     """
     for name, value, kind in (
-        ("protocol", protocol, SecAgg),
-        ("metrics", metrics, Mapping),
+        ("protocol", protocol, (SecAgg, Paillier)),
+        ("metrics", metrics, (Mapping,)),
     ):
         if not isinstance(value, kind):
+            names = " or ".join(f"a {one.__name__}" for one in kind)
             raise UnsafePlanError(
-                f"{name} is of another type",
-                value=repr(value)[:80],
-                bound=f"a {kind.__name__}",
-                remedy=f"pass a {kind.__name__}",
+                f"{name} is of another type", value=repr(value)[:80], bound=names, remedy=f"pass {names}"
             )
 
 

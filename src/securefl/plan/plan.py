@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from securefl.crypto.digest import digest
 from securefl.dp.mechanisms import Mechanism, QuantileClip, Release
@@ -13,19 +13,23 @@ from securefl.dp.mechanisms.release import no_noise
 from securefl.dp.modular_grid import ModularGrid
 from securefl.dp.rotation import padded
 from securefl.encoding.fixed_point import FixedPoint
-from securefl.encoding.layout import Layout, Leaf, tree_digest
-from securefl.encoding.ranges import Range
+from securefl.encoding.layout import Layout, tree_digest
 from securefl.encoding.ring import Ring, required_bits
 from securefl.encoding.words import packed_size
 from securefl.errors import MalformedMessageError, UnsafePlanError
 from securefl.plan import privacy as private
+from securefl.plan.describe import facts, text
 from securefl.plan.fields import check_text, check_types, check_weight, encoding_of, ranges_of
+from securefl.plan.message import decoded, fields_of, message_of
+from securefl.plan.paillier import Paillier
 from securefl.plan.protocol import SecAgg
 from securefl.plan.roster import Roster
-from securefl.plan.serialize import MAX_PLAN_BYTES, PLAN_VERSION, LeafMessage, MetricMessage, PlanMessage
 from securefl.secagg.parameters import Parameters
-from securefl.types import Graph, RoundContext, Tree
+from securefl.types import Graph, RoundContext, Step, Tree
 from securefl.wire import codec
+
+if TYPE_CHECKING:
+    from securefl.paillier import SlotLayout
 
 NO_MODEL = bytes(32)
 """The model digest of a round that starts from no model, such as a one-off sum."""
@@ -53,6 +57,7 @@ class Plan:
         parameters: threshold, colluders and floor, computed or checked.
         ring: the ring.
         release: the mechanism in numbers; None without privacy, and in a draft.
+        slots: how vectors lie in Paillier plaintexts; None under another protocol, and in a draft.
 
     Raises:
         UnsafePlanError: it could overflow, is under-noised, releases something beside the noise, its threshold or floor is unsafe,
@@ -62,7 +67,7 @@ class Plan:
 
     template: Tree
     parties: int | Roster
-    protocol: SecAgg = dataclasses.field(default_factory=SecAgg)
+    protocol: SecAgg | Paillier = dataclasses.field(default_factory=SecAgg)
     encoding: FixedPoint | ModularGrid | None = None
     max_weight: int = 1
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -74,6 +79,7 @@ class Plan:
     parameters: Parameters = dataclasses.field(init=False)
     ring: Ring = dataclasses.field(init=False)
     release: Release | None = dataclasses.field(init=False)
+    slots: SlotLayout | None = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoding", encoding_of(self.encoding, self.privacy))
@@ -86,13 +92,14 @@ class Plan:
         check_weight(self.max_weight)
         object.__setattr__(self, "template", layout)
         object.__setattr__(self, "layout", layout)
-        if identities:  # what follows from the roster must outlive it, in `replace`
-            object.__setattr__(self, "protocol", dataclasses.replace(self.protocol, server=parameters.server))
+        if identities:
+            object.__setattr__(self, "protocol", self.protocol.settled(parameters))
         object.__setattr__(self, "parties", parties)
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "metrics", ranges_of(self.metrics))
         object.__setattr__(self, "ring", self._choose_ring(parties))
         self._choose_release()
+        object.__setattr__(self, "slots", self._choose_slots(parties))
         check_text(self.purpose, self.policy_digest)
 
     @classmethod
@@ -123,6 +130,13 @@ class Plan:
     def private(self) -> bool:
         """Whether there is differential privacy in it."""
         return self.privacy is not None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of a round, in order."""
+        if isinstance(self.protocol, Paillier):
+            return (Step.MASKED_INPUT, Step.UNMASK)
+        return tuple(step for step in Step if self.parameters.active or step is not Step.CONSISTENCY)
 
     @property
     def fixed_point(self) -> FixedPoint:
@@ -158,9 +172,19 @@ class Plan:
             object.__setattr__(self, "privacy", asked)
         object.__setattr__(self, "release", release)
 
+    def _choose_slots(self, parties: int) -> SlotLayout | None:
+        """The layout in which no sum can overflow its slot; a plan for which there is none cannot be constructed."""
+        if not isinstance(self.protocol, Paillier) or self.draft:
+            return None
+        if self.release is not None:
+            return self.protocol.slots_for(self.release)
+        return self.protocol.slots(parties, self.fixed_point.max_value, self.max_weight)
+
     def _choose_ring(self, parties: int) -> Ring:
         if isinstance(self.encoding, ModularGrid):
-            if self.ring_bits not in {None, self.encoding.ring_bits}:
+            if self.ring_bits is not None and (
+                type(self.ring_bits) is not int or self.ring_bits != self.encoding.ring_bits
+            ):
                 raise UnsafePlanError(
                     "ring_bits beside a ModularGrid, which has its own",
                     value=repr(self.ring_bits),
@@ -195,7 +219,9 @@ class Plan:
 
     @property
     def masked_bytes(self) -> int:
-        """Bytes of one party's masked vector on the wire, headers aside."""
+        """Bytes of one party's masked, or encrypted, vector on the wire, headers aside."""
+        if isinstance(self.protocol, Paillier):
+            return 0 if self.slots is None else self.slots.plaintexts(self.length) * self.protocol.public_key.bits // 4
         return packed_size(self.length, self.ring.bits)
 
     def to_bytes(self) -> bytes:
@@ -204,33 +230,9 @@ class Plan:
         Raises:
             UnsafePlanError: a draft, whose noise nobody has chosen.
         """
-        chosen, grid = self.parameters, self.encoding
-        if self.private and self.release is None:
+        if self.draft:
             raise no_noise()
-        return codec.encode(
-            PlanMessage(
-                version=PLAN_VERSION,
-                protocol="secagg",
-                server=chosen.server.value,
-                graph=chosen.graph.value,
-                parties=chosen.parties,
-                threshold=chosen.threshold,
-                max_colluders=chosen.max_colluders,
-                min_survivors=chosen.min_survivors,
-                neighbours=chosen.neighbours,
-                prefetch=self.protocol.prefetch,
-                ring_bits=self.ring.bits,
-                value_bits=grid.value_bits if isinstance(grid, FixedPoint) else 0,
-                bound=grid.bound if isinstance(grid, FixedPoint) else 0.0,
-                on_saturation=grid.on_saturation.value if isinstance(grid, FixedPoint) else "",
-                max_weight=self.max_weight,
-                metrics=[MetricMessage(name, float(span.low), float(span.high)) for name, span in self.metrics.items()],
-                leaves=[LeafMessage(leaf.name, list(leaf.shape), leaf.dtype) for leaf in self.layout.leaves],
-                privacy=private.message_of(self.release) if self.release is not None else None,
-                purpose=self.purpose,
-                policy_digest=self.policy_digest,
-            )
-        )
+        return codec.encode(message_of(self))
 
     @classmethod
     def from_bytes(cls, data: bytes, *, parties: int | None = None) -> Plan:
@@ -242,9 +244,9 @@ class Plan:
 
         Raises:
             MalformedMessageError: no plan, or not in canonical form.
-            UnsafePlanError, EncodingError: a plan that cannot be constructed.
+            UnsafePlanError, EncodingError, CryptoError: a plan that cannot be constructed.
         """
-        message = codec.decode(PlanMessage, data, limit=MAX_PLAN_BYTES)
+        message = decoded(data)
         if parties is not None and message.parties != parties:
             raise UnsafePlanError(
                 "the plan is for another number of parties",
@@ -252,33 +254,7 @@ class Plan:
                 bound=f"{parties}, the parties on the roster",
                 remedy="make the plan from the roster",
             )
-        layout = Layout(tuple(Leaf(leaf.name, tuple(leaf.shape), leaf.dtype) for leaf in message.leaves))
-        protocol = SecAgg(
-            threshold=message.threshold,
-            server=message.server,
-            max_colluders=message.max_colluders,
-            min_survivors=message.min_survivors,
-            graph=message.graph,
-            neighbours=message.neighbours,
-            prefetch=message.prefetch,
-        )
-        release, encoding = None, None
-        if message.privacy is not None:
-            chosen = protocol.resolve(message.parties, identities=False)
-            release = private.release_of(message.privacy, ring_bits=message.ring_bits, chosen=chosen, layout=layout)
-            encoding = release.grid
-        plan = cls(
-            template=layout,
-            parties=message.parties,
-            protocol=protocol,
-            encoding=encoding or FixedPoint(message.value_bits, message.bound, message.on_saturation),  # type: ignore[arg-type]
-            privacy=release,
-            max_weight=message.max_weight,
-            metrics={metric.name: Range(metric.low, metric.high) for metric in message.metrics},
-            ring_bits=message.ring_bits,
-            purpose=message.purpose,
-            policy_digest=message.policy_digest,
-        )
+        plan = cls(**fields_of(message))
         if plan.to_bytes() != data:
             raise MalformedMessageError(
                 "a plan is not in canonical form: its metrics or leaves are unordered or doubled",
@@ -345,49 +321,12 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """The plan for people and JSON: what was agreed and what follows from it."""
-        chosen = self.parameters
-        return {
-            "protocol": "secagg",
-            "server": chosen.server.value,
-            "graph": chosen.graph.value,
-            "neighbours": chosen.neighbours,
-            "parties": chosen.parties,
-            "threshold": chosen.threshold,
-            "max_colluders": chosen.max_colluders,
-            "min_survivors": chosen.min_survivors,
-            "quorum": chosen.quorum,
-            "prefetch": self.protocol.prefetch,
-            **self._encoding_facts(),
-            "max_weight": self.max_weight,
-            "metrics": {name: [span.low, span.high] for name, span in self.metrics.items()},
-            "values": self.layout.size,
-            "ring_bits": self.ring.bits,
-            "bytes_per_value": self.ring.word_bytes,
-            "masked_bytes": self.masked_bytes,
-            "privacy": None if self.release is None else private.facts(self.release),
-            "purpose": self.purpose,
-            "digest": self._digest_text(),
-            "explanation": list(chosen.explanation),
-        }
-
-    def _encoding_facts(self) -> dict[str, Any]:
-        if not isinstance(self.encoding, FixedPoint):
-            return {}
-        grid = self.encoding
-        return {
-            "value_bits": grid.value_bits,
-            "bound": grid.bound,
-            "on_saturation": grid.on_saturation.value,
-            "error_bound": grid.error_bound,
-        }
+        return facts(self)
 
     @property
     def draft(self) -> bool:
         """Whether its noise is still to be chosen: such a plan cannot be used or sent."""
         return self.private and self.release is None
-
-    def _digest_text(self) -> str:
-        return "" if self.draft else self.digest().hex()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Plan):
@@ -400,21 +339,4 @@ class Plan:
         return id(self) if self.draft else hash(self.to_bytes())
 
     def __str__(self) -> str:
-        chosen = self.parameters
-        degree = f" with {chosen.neighbours} neighbours a party" if chosen.graph is Graph.K_REGULAR else ""
-        ring = f"ring of {self.ring.bits} bits, {self.ring.word_bytes} bytes a value, {self.masked_bytes} bytes a party"
-        if isinstance(self.encoding, FixedPoint):
-            grid = self.encoding
-            span = f"{grid.value_bits} bits on [-{grid.bound:g}, {grid.bound:g}]"
-            values = [f"  {self.layout.size} values of {span}, weights up to {self.max_weight}: {ring}"]
-        else:
-            values = [f"  {self.layout.size} values, weights up to {self.max_weight} within the clip: {ring}"]
-            values += ["  no noise chosen yet: a draft"] if self.release is None else private.lines(self.release)
-        body = "\n".join(values)
-        return (
-            f"Plan: secure aggregation, {chosen.server} server, {chosen.graph} graph{degree}\n"
-            f"  {chosen.parties} parties, threshold {chosen.threshold}, at most {chosen.max_colluders} colluders, "
-            f"at least {chosen.min_survivors} survivors; {chosen.quorum} must stay to the end\n"
-            f"{body}\n"
-            f"  digest {self._digest_text()[:16] or 'none'}"
-        )
+        return text(self)

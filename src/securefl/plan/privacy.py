@@ -8,14 +8,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from securefl.dp.clipping import FlatClip, LayerClip
+from securefl.dp.clipping import LayerClip
 from securefl.dp.mechanisms import Floor, Mechanism, QuantileClip, Release
 from securefl.dp.mechanisms.kinds import MECHANISMS
 from securefl.dp.modular_grid import ModularGrid, Wrap
 from securefl.encoding.layout import MAX_LEAVES, Layout
 from securefl.errors import UnsafePlanError
+from securefl.plan.paillier import PaillierParameters
 from securefl.secagg.parameters import Parameters
-from securefl.types import Graph
+from securefl.types import Graph, KeyModel
 
 _NAME = Annotated[str, msgspec.Meta(max_length=16)]
 
@@ -53,9 +54,10 @@ def floor_of(chosen: Parameters) -> Floor:
     """How many parties stand behind a sum of a plan.
 
     On the k-regular graph t is of the few who are neighbours, while c counts colluders anywhere: what bounds c there is the graph's own
-    analysis, which the parameters have been through.
+    analysis, which the parameters have been through. Under a Paillier key that no party has a share of, t bounds nothing.
     """
-    threshold = chosen.threshold if chosen.graph is Graph.COMPLETE else None
+    shared = not isinstance(chosen, PaillierParameters) or chosen.holder is KeyModel.THRESHOLD
+    threshold = chosen.threshold if shared and chosen.graph is Graph.COMPLETE else None
     return Floor(chosen.parties, chosen.min_survivors, chosen.max_colluders, threshold)
 
 
@@ -78,7 +80,7 @@ def message_of(release: Release) -> PrivacyMessage:
         unit=str(asked.unit),
         slack=float(asked.slack),
         min_sigma=float(asked.min_sigma),
-        max_dropouts=getattr(asked, "max_dropouts", 0),
+        max_dropouts=asked.seeds,
         denominator=None if asked.denominator is None else float(asked.denominator),
         wrap=str(grid.wrap),
         k=grid.k,
@@ -156,11 +158,6 @@ def check_beside(mechanism: Mechanism, layout: Layout, *, metrics: object, prefe
             bound="prefetch=False",
             remedy="choose a fixed clip, or leave prefetch out",
         )
-
-
-def clip_layers(release: Release) -> FlatClip | LayerClip:
-    """How vectors are clipped in this round."""
-    return release.mechanism.clipping()
 
 
 def lines(release: Release) -> list[str]:

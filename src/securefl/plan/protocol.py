@@ -6,11 +6,14 @@ import dataclasses
 import enum
 import math
 from fractions import Fraction
-from typing import TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from securefl.errors import UnsafePlanError
+from securefl.errors import ConfigError, UnsafePlanError
 from securefl.secagg.parameters import ASSUMED, Parameters, choose
 from securefl.types import Graph, ServerModel
+
+if TYPE_CHECKING:
+    from securefl.plan.plan import Plan
 
 COMPLETE_GRAPH_LIMIT = 200
 """Above this many parties the complete graph must be asked for by name: its cost grows with the square of n."""
@@ -44,6 +47,12 @@ class SecAgg:
     neighbours: int | None = None
     prefetch: bool = False
 
+    name: ClassVar[str] = "secagg"
+
+    def settled(self, parameters: Parameters) -> SecAgg:
+        """As it is once the roster is known: what follows from its identities must outlive it, in `Plan.replace`."""
+        return dataclasses.replace(self, server=parameters.server)
+
     def resolve(self, parties: int, *, identities: bool, noisy: bool = False) -> Parameters:
         """The parameters for n parties.
 
@@ -56,6 +65,7 @@ class SecAgg:
         Raises:
             UnsafePlanError: nothing safe satisfies what was asked for.
         """
+        self._check_types()
         default = ServerModel.ACTIVE if identities else ServerModel.SEMI_HONEST
         server = default if self.server is None else _member(ServerModel, "server", self.server)
         graph = Graph.COMPLETE if self.graph is None else _member(Graph, "graph", self.graph)
@@ -69,7 +79,7 @@ class SecAgg:
                     'SecAgg(graph="complete")',
                 )
             graph = Graph.K_REGULAR
-        if noisy and graph is Graph.COMPLETE and isinstance(parties, int) and not isinstance(parties, bool):
+        if noisy and graph is Graph.COMPLETE and self._numbers(parties):
             return self._sized(parties, server)
         return choose(
             parties,
@@ -81,6 +91,31 @@ class SecAgg:
             graph=graph,
             neighbours=self.neighbours,
         )
+
+    def _check_types(self) -> None:
+        """Check the types of what `choose` does not: on the complete graph 4.0 neighbours would pass for 4."""
+        if not isinstance(self.prefetch, bool):
+            raise UnsafePlanError(
+                "prefetch is of another type",
+                value=repr(self.prefetch)[:80],
+                bound="True or False",
+                remedy="pass True to let keys ride ahead, or leave it out",
+            )
+        if self.neighbours is not None and not _whole(self.neighbours):
+            raise UnsafePlanError(
+                "neighbours is of another type",
+                value=repr(self.neighbours)[:80],
+                bound="an even whole number on the k-regular graph",
+                remedy="leave it out, and the smallest that serves is computed",
+            )
+
+    def _numbers(self, parties: object) -> bool:
+        """Whether numbers can be computed from; where not, `choose` names the one that is of another type."""
+        given = (self.threshold, self.max_colluders, self.min_survivors)
+        fraction = (
+            not isinstance(self.dropout, bool) and isinstance(self.dropout, int | float) and 0 <= self.dropout < 1
+        )
+        return fraction and _whole(parties) and all(number is None or _whole(number) for number in given)
 
     def _sized(self, parties: int, server: ServerModel) -> Parameters:
         """Parameters on the complete graph for noise that m - c parties' shares must suffice for."""
@@ -125,9 +160,28 @@ class SecAgg:
         return dataclasses.replace(chosen, explanation=(*why, *chosen.explanation))
 
 
+def require_protocol(plan: Plan, kind: type) -> None:
+    """Raise where a plan is for another protocol than a session speaks.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if not isinstance(plan.protocol, kind):
+        raise ConfigError(
+            f"this session speaks {kind.__name__}, the plan is for {type(plan.protocol).__name__}",
+            remedy=f"use {type(plan.protocol).__name__}Server and {type(plan.protocol).__name__}Client, or plan with {kind.__name__}",
+        )
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _member(kind: type[EnumT], name: str, value: str) -> EnumT:
     try:
         return kind(value)
     except ValueError:
         choices = " or ".join(repr(str(choice)) for choice in kind)
-        raise UnsafePlanError(f"{name} is unknown", value=repr(value), bound=choices, remedy=f"use {choices}") from None
+        raise UnsafePlanError(
+            f"{name} is unknown", value=repr(value)[:80], bound=choices, remedy=f"use {choices}"
+        ) from None

@@ -16,7 +16,7 @@ from securefl.crypto.digest import digest
 from securefl.crypto.signing import SigningKey, fingerprint, verify
 from securefl.errors import ConfigError, CryptoError
 from securefl.plan.toml_file import hex_field, read_table
-from securefl.types import SERVER
+from securefl.types import KEY_HOLDER, SERVER
 from securefl.wire.messages import MAX_PARTIES
 
 
@@ -223,12 +223,12 @@ def _check_name(name: object) -> None:
         not isinstance(name, str)
         or not 0 < len(name) <= 64
         or not name.isprintable()
-        or _folded(name) == SERVER
+        or _folded(name) in {SERVER, KEY_HOLDER}
         or name.strip() != name
     ):
         raise ConfigError(
             f"{name!r} cannot be a party's name",
-            remedy=f"use 1 to 64 printable characters without outer spaces, not {SERVER!r}",
+            remedy=f"use 1 to 64 printable characters without outer spaces, not {SERVER!r} or {KEY_HOLDER!r}",
         )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from securefl.encoding.layout import MAX_LEAVES, MAX_NDIM
+from securefl.plan.paillier import PaillierMessage
 from securefl.plan.privacy import PrivacyMessage
 
 PLAN_VERSION: Final = 1
@@ -36,7 +37,7 @@ class PlanMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     """The whole plan, nothing computed left out."""
 
     version: Annotated[int, msgspec.Meta(ge=PLAN_VERSION, le=PLAN_VERSION)]
-    protocol: Literal["secagg"]
+    protocol: Literal["secagg", "paillier"]
     server: Annotated[str, msgspec.Meta(max_length=16)]
     graph: Annotated[str, msgspec.Meta(max_length=16)]
     parties: Size
@@ -55,3 +56,9 @@ class PlanMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     privacy: PrivacyMessage | None
     purpose: Annotated[str, msgspec.Meta(max_length=256)]
     policy_digest: Annotated[bytes, msgspec.Meta(max_length=32)]
+
+
+class PaillierPlanMessage(PlanMessage, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A plan under a Paillier key: all that every plan has, then the key and who holds it."""
+
+    paillier: PaillierMessage

@@ -19,11 +19,15 @@ from securefl.dp.accounting.floats import printed
 from securefl.dp.accounting.relations import Relation
 from securefl.errors import ConfigError, PolicyRefusedError
 from securefl.plan import Plan, Roster
+from securefl.plan.paillier import Paillier
 from securefl.plan.toml_file import line_of, read_table
-from securefl.types import Graph, ServerModel
+from securefl.types import Graph, KeyModel, ServerModel
 
 _NOISE_BY: Final = ("parties", "server", "none")
 """Whose noise a release may have, from the strictest on."""
+
+_RANDOMNESS: Final = ("standard", "djn", "short")
+"""As `securefl.paillier.Randomness`, whose module needs an extra that a policy does without."""
 
 _KEYS: dict[str, Any] = {
     "server": str,
@@ -41,6 +45,9 @@ _KEYS: dict[str, Any] = {
     "noise_by": str,
     "max_epsilon": (int, float),
     "delta": (int, float),
+    "paillier_keys": list,
+    "key_models": list,
+    "randomness": list,
 }
 
 
@@ -64,9 +71,13 @@ class ClientPolicy:
             demanded.
         noise_by: what a party that keeps a privacy ledger takes part in: only noise of the "parties", the "server"'s too, or sums
             with "none" as well. Without a ledger it says nothing.
-        max_epsilon: the most privacy loss, of all rounds that this party joined and the next one, each as the plan has it; None for
-            no demand. A `PrivacyLedger` with a budget is the exact form of it.
+        max_epsilon: the most privacy loss after the next round. Where this party keeps a `PrivacyLedger`, that decides: all that it
+            charged to the owner, under any plan and in any session, and the round to come. Without one all rounds that this client
+            object joined are counted as this plan's. None for no demand.
         delta: at which `max_epsilon` is meant; needed with it.
+        paillier_keys: fingerprints of the Paillier keys, or dealings of one, that this party encrypts under; empty for none at all.
+        key_models: who may hold such a key: by default not the "clients", one of whom could open every vector with the server.
+        randomness: how ciphertexts may be randomised: by default not "short", which rests on an assumption more.
         simulated: made by a simulation to match its plan; it protects nobody, and reports say so.
         source: the text that it was read from, so that a refusal can quote its line.
 
@@ -89,6 +100,9 @@ class ClientPolicy:
     noise_by: str = "parties"
     max_epsilon: float | None = None
     delta: float | None = None
+    paillier_keys: tuple[str, ...] = ()
+    key_models: tuple[KeyModel | str, ...] = (KeyModel.SEPARATE, KeyModel.THRESHOLD)
+    randomness: tuple[str, ...] = ("djn", "standard")
     simulated: bool = False
     source: str = dataclasses.field(default="", repr=False, compare=False)
 
@@ -103,9 +117,9 @@ class ClientPolicy:
         for name in ("roster_fingerprint", "roster_owner"):
             if not isinstance(getattr(self, name), str):
                 raise self._bad(name, getattr(self, name), "a fingerprint in quotes")
-        for name in ("purposes", "graphs"):
+        for name in ("purposes", "graphs", "paillier_keys", "key_models", "randomness"):
             listed = getattr(self, name)
-            if isinstance(listed, str) or not all(isinstance(item, str) for item in listed):
+            if not isinstance(listed, tuple | list) or not all(isinstance(item, str) for item in listed):
                 raise self._bad(name, listed, "a list of strings")
         if self.expires is not None and (
             not isinstance(self.expires, dt.date) or isinstance(self.expires, dt.datetime)
@@ -128,12 +142,20 @@ class ClientPolicy:
             )
         try:
             object.__setattr__(self, "server", ServerModel(self.server))
+        except ValueError:
+            raise self._bad("server", self.server, '"active" or "semi-honest"') from None
+        try:
             object.__setattr__(self, "graphs", tuple(Graph(graph) for graph in self.graphs))
+        except ValueError:
+            raise self._bad("graphs", self.graphs, 'a list of "complete" or "k-regular"') from None
+        try:
+            object.__setattr__(self, "key_models", tuple(KeyModel(model) for model in self.key_models))
         except ValueError as error:
-            raise ConfigError(
-                f"policy: {error}", remedy='server is "active" or "semi-honest", graphs lists "complete" or "k-regular"'
-            ) from None
-        object.__setattr__(self, "purposes", tuple(self.purposes))
+            raise ConfigError(f"policy: {error}", remedy=f"key_models lists some of {', '.join(KeyModel)}") from None
+        if unknown := set(self.randomness) - set(_RANDOMNESS):
+            raise self._bad("randomness", min(unknown), f"some of {', '.join(_RANDOMNESS)}")
+        for name in ("purposes", "paillier_keys", "randomness"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def _bad(self, name: str, value: object, needs: str) -> ConfigError:
         return ConfigError(f"policy: {name} is {value!r} in `{line_of(self.source, name)}`", remedy=f"give {needs}")
@@ -147,11 +169,12 @@ class ClientPolicy:
             graphs=(chosen.graph,),
             min_parties=3,
             min_survivors=chosen.min_survivors,
-            min_threshold=chosen.threshold,
+            min_threshold=max(2, chosen.threshold),
             min_colluders=chosen.max_colluders,
             min_noise_multiplier=_noise_of(plan),
             noise_by="none" if plan.release is None else "server" if plan.release.noise_by_server else "parties",
             purposes=(plan.purpose,) if plan.purpose else (),
+            **_paillier_of(plan),
             simulated=True,
         )
 
@@ -168,7 +191,7 @@ class ClientPolicy:
                 f"{source} sets no floor: it is empty, or was cut off",
                 remedy="write one with `securefl init`, and keep its floors",
             )
-        for key in ("graphs", "purposes"):
+        for key in ("graphs", "purposes", "paillier_keys", "key_models", "randomness"):
             if key in table and not all(isinstance(item, str) for item in table[key]):
                 raise ConfigError(
                     f"{source}: {key!r} in `{line_of(text, key)}` holds what is no string", remedy="quote each"
@@ -188,8 +211,9 @@ class ClientPolicy:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or error
             raise ConfigError(
-                f"the policy {path} cannot be read: {error}", remedy="write one with `securefl init`"
+                f"the policy {path} cannot be read: {why}", remedy="write one with `securefl init`"
             ) from error
         return cls.from_toml(text, source=str(path))
 
@@ -228,16 +252,19 @@ class ClientPolicy:
                 raise self._refuse("expires", f"this policy ended on {self.expires}, today is {date}")
         if self.server is ServerModel.ACTIVE and chosen.server is not ServerModel.ACTIVE:
             raise self._refuse("server", f"the plan assumes a {chosen.server} server, this party demands {self.server}")
-        if chosen.graph not in self.graphs:
+        if isinstance(plan.protocol, Paillier):
+            self._check_paillier(plan.protocol)
+        elif chosen.graph not in self.graphs:
             raise self._refuse(
                 "graphs", f"the plan masks on a {chosen.graph} graph, this party accepts {', '.join(self.graphs)}"
             )
         floors: list[tuple[str, int, int]] = [
             ("min_parties", chosen.parties, self.min_parties),
             ("min_survivors", chosen.min_survivors, self.min_survivors),
-            ("min_threshold", chosen.threshold, self.min_threshold),
             ("min_colluders", chosen.max_colluders, self.min_colluders),
         ]
+        if not isinstance(plan.protocol, Paillier) or plan.protocol.holder == KeyModel.THRESHOLD:
+            floors.insert(2, ("min_threshold", chosen.threshold, self.min_threshold))
         for floor, offered, needed in floors:
             if offered < needed:
                 raise self._refuse(
@@ -311,6 +338,25 @@ class ClientPolicy:
                     f"{what} cost epsilon {printed(cost)} at delta {delta:g}, this party allows {self.max_epsilon:g}",
                 )
 
+    def _check_paillier(self, protocol: Paillier) -> None:
+        """Decide on a plan's key, on who holds it, and on how ciphertexts are randomised."""
+        if _plain(protocol.fingerprint) not in map(_plain, self.paillier_keys):
+            accepted = ", ".join(self.paillier_keys) or "none"
+            raise self._refuse(
+                "paillier_keys",
+                f"the plan is under the Paillier key {protocol.fingerprint}, this party accepts {accepted}",
+            )
+        if protocol.holder not in self.key_models:
+            raise self._refuse(
+                "key_models",
+                f"the plan's key is held {protocol.holder}, this party accepts {', '.join(self.key_models)}",
+            )
+        if protocol.randomness not in self.randomness:
+            raise self._refuse(
+                "randomness",
+                f"the plan's randomness is {protocol.randomness}, this party accepts {', '.join(self.randomness)}",
+            )
+
     def check_attendance(self, attending: int) -> None:
         """Decide again, once it is known how many parties are really there.
 
@@ -324,6 +370,22 @@ class ClientPolicy:
 
     def _refuse(self, floor: str, message: str) -> PolicyRefusedError:
         return PolicyRefusedError(message, floor=floor, line=line_of(self.source, floor) or f"{floor} (default)")
+
+
+def _plain(fingerprint: str) -> str:
+    return fingerprint.replace(" ", "").lower()
+
+
+def _paillier_of(plan: Plan) -> dict[str, Any]:
+    """What a policy must accept of a plan under a Paillier key."""
+    protocol = plan.protocol
+    if not isinstance(protocol, Paillier):
+        return {}
+    return {
+        "paillier_keys": (protocol.fingerprint,),
+        "key_models": (protocol.holder,),
+        "randomness": (str(protocol.randomness),),
+    }
 
 
 def _noise_of(plan: Plan) -> float | None:

@@ -110,6 +110,30 @@ class PrivacyConfig(_Table, frozen=True):
     unit: Literal["party", "user", "organisation", "device"] = "party"
 
 
+class PaillierConfig(_Table, frozen=True):
+    """`[paillier]`: sums under a Paillier key in place of masks, for the secure and the private training.
+
+    Args:
+        holder: who has the key: "none" (there is none: masks), "separate" (neither the server nor a party), "clients" (all
+            parties) or "threshold" (a trusted dealer deals it to the parties, `threshold` of whom decrypt together).
+        bits: of a key that is made for the rehearsal.
+        audited: the holder adds signed ciphertexts itself, and need not believe the server; needed where `[plan]` has an active one.
+        randomness: of ciphertexts; "short" rests on an assumption more.
+        threshold: t, for "threshold" only; by default the smallest majority, of all parties and the colluders.
+        key: a file of `securefl keygen --paillier`; empty for a fresh key that nobody keeps. With a public one there are plans, but
+            no training.
+        key_password_file: the file with the password of a private `key`.
+    """
+
+    holder: Literal["none", "separate", "clients", "threshold"] = "none"
+    bits: Annotated[int, msgspec.Meta(ge=2048, le=16384, multiple_of=16)] = 3072
+    audited: bool = False
+    randomness: Literal["djn", "standard", "short"] = "djn"
+    threshold: Annotated[int, msgspec.Meta(ge=2, le=256)] | None = None
+    key: str = ""
+    key_password_file: str = ""
+
+
 class FaultsConfig(_Table, frozen=True):
     """`[faults]`: who leaves in a rehearsal.
 
@@ -135,6 +159,7 @@ class _Tables(_Table, frozen=True):
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     plan: PlanConfig = PlanConfig()
+    paillier: PaillierConfig = PaillierConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     faults: FaultsConfig = FaultsConfig()
     report: ReportConfig = ReportConfig()

@@ -12,18 +12,24 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from securefl.crypto import prg
 from securefl.crypto.random import OS
 from securefl.crypto.signing import SigningKey, fingerprint
-from securefl.errors import ConfigError, SecureFLError
+from securefl.errors import ConfigError, PolicyRefusedError, SecureFLError
 from securefl.plan import Plan, Roster
 from securefl.policy import ClientPolicy
 from securefl.report.config import ExperimentConfig
 from securefl.report.experiment import Experiment
+from securefl.report.key_files import fingerprint_of
+from securefl.report.paillier_key import note_fresh_key
+
+if TYPE_CHECKING:
+    from securefl.paillier.threshold.safe_primes import Search
+    from securefl.report.key_files import Published
 
 T = TypeVar("T")
 
@@ -32,6 +38,7 @@ _EXTRAS = {
     "dp": ("dp-accounting", "scipy"),
     "demo": ("scikit-learn",),
     "torch": ("torch", "opacus"),
+    "paillier": ("gmpy2",),
 }
 _IMPORT_SECONDS = 0.3
 _MASK_SPEED = 250e6
@@ -79,6 +86,8 @@ def check_files(
     policy: Path | None = None,
     roster: Path | None = None,
     key: Callable[[], SigningKey] | None = None,
+    paillier_key: Callable[[], Published] | None = None,
+    search: Search | None = None,
 ) -> list[Check]:
     """Whether the files load and fit each other.
 
@@ -87,23 +96,32 @@ def check_files(
         policy: a party's policy.
         roster: a roster.
         key: loads a party's private key.
+        paillier_key: loads a Paillier key, of which the public half is looked at.
+        search: told of the search for safe primes, where the experiment needs a new threshold key.
     """
     checks: list[Check] = []
-    plan = floors = members = identity = None
+    plan = floors = members = identity = encrypting = settings = None
     if config:
-        plan = _tried(checks, "config", lambda: Experiment.prepare(ExperimentConfig.load(config)).plan, _plan_text)
+        settings = _tried(checks, "config", lambda: ExperimentConfig.load(config), lambda _: "loads")
+    if settings:
+        wanted = settings
+        plan = _tried(checks, "plan", lambda: Experiment.prepare(wanted, search).plan, _plan_text)
     if policy:
         floors = _tried(checks, "policy", lambda: ClientPolicy.load(policy), lambda _: "loads")
     if roster:
         members = _tried(checks, "roster", lambda: Roster.load(roster), _roster_text)
     if key:
         identity = _tried(checks, "key", key, lambda found: f"fingerprint {fingerprint(found.verify_key)}")
-    if plan and floors:
-        _tried(checks, "policy, plan", lambda: check_policy(floors, plan, members), _accepted)
+    if paillier_key:
+        encrypting = _tried(checks, "Paillier key", paillier_key, lambda found: f"fingerprint {fingerprint_of(found)}")
+    if plan and floors and settings:
+        _tried(checks, "policy, plan", lambda: _check_policy(floors, plan, members, settings), _accepted)
     elif plan and members:
         _tried(checks, "roster, plan", lambda: check_roster(plan, members), lambda _: "the roster fits the plan")
     if identity and members:
         _tried(checks, "key, roster", lambda: _owner_of(identity, members), lambda name: f"the key of {name!r}")
+    if encrypting and floors:
+        _tried(checks, "key, policy", lambda: check_pinned(floors, encrypting), lambda _: "the policy has the Paillier key")
     return checks
 
 
@@ -121,6 +139,33 @@ def check_policy(policy: ClientPolicy, plan: Plan, roster: Roster | None) -> lis
     anybody = Roster.unsigned(f"party-{number}" for number in range(plan.parameters.parties))
     dataclasses.replace(policy, roster_fingerprint="").check(plan, anybody)
     return ["roster_fingerprint was not checked: give --roster"] if policy.roster_fingerprint else []
+
+
+def check_pinned(policy: ClientPolicy, key: Published) -> None:
+    """Check that a policy accepts a Paillier key.
+
+    Raises:
+        ConfigError: its fingerprint is not among the policy's `paillier_keys`.
+    """
+    found = fingerprint_of(key)
+    if _plain(found) not in map(_plain, policy.paillier_keys):
+        raise ConfigError(
+            f"the policy pins {', '.join(policy.paillier_keys) or 'no Paillier key'}, this one has {found}",
+            remedy="compare fingerprints with the key's maker over another channel, then set paillier_keys",
+        )
+
+
+def _plain(text: str) -> str:
+    """A fingerprint without what people write between its groups, as a policy compares it."""
+    return text.replace(" ", "").lower()
+
+
+def _check_policy(policy: ClientPolicy, plan: Plan, roster: Roster | None, config: ExperimentConfig) -> list[str]:
+    try:
+        return check_policy(policy, plan, roster)
+    except PolicyRefusedError as refusal:
+        note_fresh_key(refusal, config)
+        raise
 
 
 def check_roster(plan: Plan, roster: Roster) -> None:
@@ -154,6 +199,9 @@ def _tried(checks: list[Check], name: str, act: Callable[[], T], describe: Calla
 
 def _plan_text(plan: Plan) -> str:
     chosen = plan.parameters
+    if plan.slots is not None:
+        facts = plan.to_dict()
+        return f"{chosen.parties} parties, {chosen.server} server, Paillier key {facts['key_fingerprint']} held {facts['key_holder']}"
     return f"{chosen.parties} parties, {chosen.server} server, threshold {chosen.threshold}"
 
 

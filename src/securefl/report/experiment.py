@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from securefl.dp.ledger import Budget, PrivacyLedger
 from securefl.dp.mechanisms import DistributedSkellam, QuantileClip
@@ -35,9 +35,13 @@ from securefl.federated import (
 )
 from securefl.plan import Plan, SecAgg
 from securefl.report.config import ExperimentConfig
+from securefl.report.paillier_key import RehearsalKey, paillier, rehearsal_key
 from securefl.session import RoundResult
 from securefl.session.result import Spent
 from securefl.types import Step
+
+if TYPE_CHECKING:
+    from securefl.paillier.threshold.safe_primes import Search
 
 Observer: TypeAlias = Callable[[str, RoundRecord], None]
 """Called after each round with "plain", "secure" or "private" and what happened."""
@@ -132,13 +136,18 @@ class Experiment:
     test: Dataset
     plan: Plan
     private_plan: Plan | None = None
+    key: RehearsalKey | None = None
 
     @classmethod
-    def prepare(cls, config: ExperimentConfig) -> Experiment:
-        """Load the data, deal it out, and make the plan.
+    def prepare(cls, config: ExperimentConfig, search: Search | None = None) -> Experiment:
+        """Load the data, deal it out, and make the plan; under Paillier encryption load the key, or make one.
+
+        Args:
+            config: the experiment.
+            search: told of the search for safe primes, which a new threshold key needs and which takes some ten seconds.
 
         Raises:
-            ConfigError: scikit-learn is missing, or the data cannot be dealt out so.
+            ConfigError: scikit-learn or gmpy2 is missing, the data cannot be dealt out so, or the key cannot be used.
             UnsafePlanError: no safe plan satisfies the configuration; a ConfigError that names the file, where there is one.
         """
         data = config.data
@@ -151,16 +160,19 @@ class Experiment:
         clients = {f"party-{number:0{digits}}": train.subset(part) for number, part in enumerate(parts, 1)}
         model = SoftmaxRegression(features=train.x[0].size, classes=int(train.y.max()) + 1)
         wanted = config.plan
+        key = rehearsal_key(config, tuple(clients), search)
         try:
             plan = plan_for(
-                model, clients, protocol=_protocol(config), bound=wanted.bound, value_bits=wanted.value_bits
+                model, clients, protocol=_protocol(config, key), bound=wanted.bound, value_bits=wanted.value_bits
             ).replace(purpose=wanted.purpose)
-            private_plan = _private_plan(config, model, clients)
+            private_plan = _private_plan(config, model, clients, key)
         except UnsafePlanError as error:
             if not config.source:
                 raise
             raise ConfigError(f"{config.source}: {_table_of(error)} {error.message}", remedy=error.remedy) from error
-        return cls(config=config, model=model, clients=clients, test=test, plan=plan, private_plan=private_plan)
+        return cls(
+            config=config, model=model, clients=clients, test=test, plan=plan, private_plan=private_plan, key=key
+        )
 
     def run(self, observe: Observer | None = None) -> ExperimentResult:
         """Train, first in the clear where a comparison is wanted, then securely, then privately where that is asked for.
@@ -171,7 +183,13 @@ class Experiment:
         Raises:
             NonFiniteError: a party's training diverged.
             RoundAbortedError: too few parties were left; the message names the round.
+            ConfigError: there is only a public key.
         """
+        if self.key is not None and self.key.holder is None:
+            raise ConfigError(
+                f"{self.config.source or 'config'}: paillier.key is public, and nothing can be decrypted",
+                remedy="name a private key, or leave key out for a fresh one; real parties train without this program",
+            )
         plain, plain_seconds = None, 0.0
         if self.config.report.compare_plain:
             plain, plain_seconds = _fit(self._federation(None), "plain", self.config.training.rounds, observe)
@@ -229,6 +247,7 @@ class Experiment:
                 seed=seed if faults.seed is None else faults.seed,
             ),
             ledger=ledger,
+            key_holder=self.key.holder if self.key is not None and plan is not None else None,
         )
 
 
@@ -241,10 +260,11 @@ def bearable_colluders(parties: int, dropout: float) -> int:
     return max(0, min(parties // 5, 2 * staying - parties - 3))
 
 
-def _protocol(config: ExperimentConfig) -> SecAgg:
-    wanted = config.plan
-    dropout = config.faults.dropout if wanted.dropout is None else wanted.dropout
-    colluders = wanted.max_colluders
+def _protocol(config: ExperimentConfig, key: RehearsalKey | None) -> Any:
+    """A SecAgg or a Paillier."""
+    wanted, dropout, colluders = config.plan, _dropout(config), config.plan.max_colluders
+    if key is not None:
+        return paillier(config, key, max_colluders=colluders, dropout=dropout)
     if wanted.threshold is None and colluders is None:
         colluders = bearable_colluders(config.data.parties, dropout)
     return SecAgg(
@@ -256,7 +276,27 @@ def _protocol(config: ExperimentConfig) -> SecAgg:
     )
 
 
-def _private_plan(config: ExperimentConfig, model: SoftmaxRegression, clients: Mapping[str, Dataset]) -> Plan | None:
+def _private_protocol(config: ExperimentConfig, key: RehearsalKey | None) -> Any:
+    """The same for the private training, whose colluders are chosen apart."""
+    wanted, dropout, colluders = config.plan, _dropout(config), config.privacy.max_colluders
+    if key is not None:
+        return paillier(config, key, max_colluders=colluders, dropout=dropout)
+    return SecAgg(
+        threshold=wanted.threshold,
+        server=wanted.server,
+        max_colluders=colluders,
+        dropout=dropout,
+        min_survivors=wanted.min_survivors,
+    )
+
+
+def _dropout(config: ExperimentConfig) -> float:
+    return config.faults.dropout if config.plan.dropout is None else config.plan.dropout
+
+
+def _private_plan(
+    config: ExperimentConfig, model: SoftmaxRegression, clients: Mapping[str, Dataset], key: RehearsalKey | None
+) -> Plan | None:
     """The plan with as much noise as the target epsilon needs; None where no mechanism is named."""
     wanted = config.privacy
     if wanted.mechanism == "none":
@@ -268,7 +308,6 @@ def _private_plan(config: ExperimentConfig, model: SoftmaxRegression, clients: M
             f"{config.source or 'config'}: privacy.max_dropouts is for distributed-skellam, the mechanism is {wanted.mechanism}",
             remedy="leave it out, or name distributed-skellam",
         )
-    dropout = config.faults.dropout if config.plan.dropout is None else config.plan.dropout
     return private_plan_for(
         model,
         clients,
@@ -276,19 +315,15 @@ def _private_plan(config: ExperimentConfig, model: SoftmaxRegression, clients: M
         epsilon=wanted.epsilon,
         delta=wanted.delta,
         rounds=config.training.rounds,
-        protocol=SecAgg(
-            threshold=config.plan.threshold,
-            server=config.plan.server,
-            max_colluders=wanted.max_colluders,
-            dropout=dropout,
-            min_survivors=config.plan.min_survivors,
-        ),
+        protocol=_private_protocol(config, key),
         ring_bits=wanted.ring_bits,
     ).replace(purpose=config.plan.purpose)
 
 
 def _table_of(error: UnsafePlanError) -> str:
-    return "[privacy]" if "noise" in error.rule or "sigma" in error.rule else "[plan]"
+    if "noise" in error.rule or "sigma" in error.rule:
+        return "[privacy]"
+    return "[paillier]" if any(word in error.rule for word in ("key", "share-holders", "fixed base")) else "[plan]"
 
 
 def _new_ledger(directory: Path) -> Path:

@@ -29,6 +29,30 @@ def read_text(path: str | Path, *, what: str, remedy: str) -> str:
         raise ConfigError(f"the {what} {path} cannot be read: {_reason(error)}", remedy=remedy) from error
 
 
+def read_password(path: str | Path) -> str:
+    """The password in a file, without the newline at its end.
+
+    Raises:
+        ConfigError: it cannot be read, or is empty.
+    """
+    password = read_text(path, what="password file", remedy="give a text file with the password").rstrip("\r\n")
+    if not password:
+        raise ConfigError(f"the password in {path} is empty", remedy="write one into it, or name another file")
+    return password
+
+
+def read_bytes(path: str | Path, *, what: str, remedy: str) -> bytes:
+    """The bytes of a file; arguments as of `read_text`.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"the {what} {path} cannot be read: {_reason(error)}", remedy=remedy) from error
+
+
 def write(path: str | Path, data: str | bytes, *, mode: int = 0o666, overwrite: bool = True) -> None:
     """Write a whole file or nothing: to a temporary neighbour first, which then takes the name.
 

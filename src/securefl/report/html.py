@@ -9,12 +9,16 @@ from securefl.dp.accounting.floats import printed
 from securefl.errors import ConfigError
 from securefl.federated.history import size_text
 from securefl.pipeline.private import release_of
+from securefl.plan import Plan
+from securefl.plan.paillier import Paillier
 from securefl.plan.privacy import counted_from
 from securefl.report import plots, summary
 from securefl.report.environment import machine, versions
 from securefl.report.experiment import ExperimentResult, PrivateRun
+from securefl.report.key_words import decrypts, doers, hidden, key_note, plan_rows, step_names
 from securefl.report.limits import SIMULATED, limits
 from securefl.session.disclosure import disclosures
+from securefl.types import Step
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ def render(result: ExperimentResult, *, title: str) -> str:
 
 def _figures(result: ExperimentResult) -> dict[str, str]:
     secure = result.secure
-    shape = {"parties": len(result.parties), "rounds": len(secure)}
+    rounds, names = len(secure), step_names(result.plan)
+    doing = {step.value: doers(result.plan, step) for step in Step}
     run = result.private
     private = (
         {}
@@ -66,21 +71,26 @@ def _figures(result: ExperimentResult) -> dict[str, str]:
     return {
         **private,
         "accuracy": plots.accuracy(secure, result.plain, None if run is None else run.history),
-        "bytes": plots.bytes_by_step(summary.bytes_by_step(secure), **shape),
+        "bytes": plots.bytes_by_step(summary.bytes_by_step(secure), names=names, doers=doing, rounds=rounds),
         "seconds": plots.seconds_by_step(
-            summary.seconds_by_step(secure), training=summary.train_seconds(secure), **shape
+            summary.seconds_by_step(secure),
+            training=summary.train_seconds(secure),
+            names=names,
+            doers=doing,
+            parties=len(result.parties),
+            rounds=rounds,
         ),
-        "dropouts": plots.dropouts(secure, list(result.parties)),
+        "dropouts": plots.dropouts(secure, list(result.parties), names=names),
     }
 
 
 def _context(result: ExperimentResult) -> dict[str, Any]:
-    chosen = result.plan.parameters
+    chosen, names = result.plan.parameters, step_names(result.plan)
     return {
         "lead": _lead(result),
         "tiles": _tiles(result),
         "compared": result.plain is not None,
-        "dropouts": {plots.STEP_NAMES[step]: n for step, n in summary.dropouts_by_step(result.secure).items()},
+        "dropouts": {names[step]: n for step, n in summary.dropouts_by_step(result.secure).items()},
         "plan": _plan_rows(result),
         "explanation": chosen.explanation,
         "disclosures": disclosures(result.plan if result.private is None else result.private.plan),
@@ -88,25 +98,23 @@ def _context(result: ExperimentResult) -> dict[str, Any]:
         "privacy": [] if result.private is None else _privacy_rows(result.private),
         "refusals": result.refusals,
         "saturated": f"{result.saturated} ({result.saturated_share:.1%})" if result.saturated else "",
-        "simulated": SIMULATED,
+        "simulated": " ".join(filter(None, (SIMULATED, key_note(result.plan, result.config)))),
+        "decrypts": decrypts(result.plan),
         "versions": versions(),
         "machine": machine(),
     }
 
 
 def _lead(result: ExperimentResult) -> str:
-    chosen, rounds = result.plan.parameters, len(result.secure)
-    server = "a server that breaks the protocol" if chosen.active else "a server that follows the protocol"
-    helpers = f" together with {chosen.max_colluders} of them" if chosen.max_colluders else ""
-    return (
-        f"{chosen.parties} parties trained one model in {rounds} round{'s' if rounds != 1 else ''}. "
-        f"No one but a party itself can see its updates, not even {server}{helpers}."
+    rounds = len(result.secure)
+    return f"{result.plan.parties} parties trained one model in {rounds} round{'s' if rounds != 1 else ''}. " + hidden(
+        result.plan
     )
 
 
 def _tiles(result: ExperimentResult) -> list[Tile]:
     secure, plain = result.secure, result.plain
-    per_party = summary.bytes_up(secure) / (len(result.parties) * len(secure))
+    per_party = summary.bytes_up_of_a_party(result) / len(secure)
     tiles = [Tile(f"{secure.accuracy:.1%}", "test accuracy, secure")]
     if plain is not None and result.difference is not None:
         tiles.append(
@@ -148,23 +156,30 @@ def _privacy_rows(run: PrivateRun) -> list[tuple[str, str]]:
         ("clip", f"{release.clip:.4g}; {run.clipped} of {len(run.history) * floor.parties} vectors were longer"),
         (
             "grid",
-            f"{release.scale:.5g} points a unit, ring of {run.plan.ring.bits} bits, {release.dimension} coordinates",
+            f"{release.scale:.5g} points a unit, {_modulus(run.plan)}, {release.dimension} coordinates",
         ),
         ("mean", f"the noisy sum over {release.denominator:g}, with noise of {release.noise_std:.3g} in each value"),
         ("ledger", run.ledger.name),
     ]
 
 
+def _modulus(plan: Plan) -> str:
+    return (
+        f"ring of {plan.ring.bits} bits"
+        if plan.slots is None
+        else f"slots of {plan.slots.slot_bits} bits in ciphertexts"
+    )
+
+
 def _plan_rows(result: ExperimentResult) -> list[tuple[str, str]]:
     plan, chosen = result.plan, result.plan.parameters
+    under_a_key = isinstance(plan.protocol, Paillier)
     return [
-        ("protocol", f"pairwise-mask secure aggregation on the {chosen.graph} graph"),
-        ("server", f"{chosen.server}" + (" (may deviate in any way)" if chosen.active else " (follows the protocol)")),
+        *(plan_rows(plan, plan.protocol) if isinstance(plan.protocol, Paillier) else _mask_rows(plan)),
         (
             "parties",
             f"{chosen.parties}, {min(result.parties.values())} to {max(result.parties.values())} examples each",
         ),
-        ("threshold", f"{chosen.threshold} shares rebuild a secret; {chosen.quorum} parties must stay to the end"),
         ("colluders", f"at most {chosen.max_colluders}"),
         ("floor", f"a sum holds at least {chosen.min_survivors} vectors"),
         (
@@ -174,7 +189,16 @@ def _plan_rows(result: ExperimentResult) -> list[tuple[str, str]]:
                 f"weights up to {plan.max_weight}; error of the mean below {plan.fixed_point.error_bound:.2g}"
             ),
         ),
-        ("ring", f"{plan.ring.bits} bits, {plan.masked_bytes} bytes a party"),
+        *([] if under_a_key else [("ring", f"{plan.ring.bits} bits, {plan.masked_bytes} bytes a party")]),
         ("purpose", plan.purpose or "none stated"),
         ("digest", plan.digest().hex()),
+    ]
+
+
+def _mask_rows(plan: Plan) -> list[tuple[str, str]]:
+    chosen = plan.parameters
+    return [
+        ("protocol", f"pairwise-mask secure aggregation on the {chosen.graph} graph"),
+        ("server", f"{chosen.server}" + (" (may deviate in any way)" if chosen.active else " (follows the protocol)")),
+        ("threshold", f"{chosen.threshold} shares rebuild a secret; {chosen.quorum} parties must stay to the end"),
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from securefl.plan import Plan
+from securefl.plan.paillier import Paillier
+from securefl.types import KeyModel
 
 NO_PRIVACY = "no differential privacy: nothing limits what the sums themselves say about one party"
 
@@ -17,7 +19,7 @@ def limits(plan: Plan) -> list[str]:
     chosen = plan.parameters
     rows = [
         _of_the_sum(plan),
-        f"More than {chosen.max_colluders} parties together with the server may open the vector of another.",
+        _of_colluders(plan),
         "A party can send a wrong or poisoned update; nobody sees it, and nothing here tests it.",
         (
             "The server can end a round without a sum, and chooses who is in it: any "
@@ -30,9 +32,23 @@ def limits(plan: Plan) -> list[str]:
         rows.insert(
             0,
             "A server that deviates from the protocol can open single vectors: this plan assumes one that follows it. "
-            'Plan with server = "active" if it might not.',
+            + ("Plan with audited = true" if plan.slots is not None else 'Plan with server = "active"')
+            + " if it might not.",
         )
     return rows
+
+
+def _of_colluders(plan: Plan) -> str:
+    """Who could open one party's vector together."""
+    protocol, count = plan.protocol, plan.parameters.max_colluders
+    if not isinstance(protocol, Paillier):
+        return f"More than {count} parties together with the server may open the vector of another."
+    return {
+        KeyModel.SEPARATE: "The key holder and the server together can open every vector.",
+        KeyModel.CLIENTS: "Any party has the key: together with the server, or the network, it can open every vector.",
+        KeyModel.THRESHOLD: f"{plan.parameters.threshold} parties together with the server can open every vector; so could the dealer, "
+        "who knew the key when it was made.",
+    }[KeyModel(protocol.holder or KeyModel.SEPARATE)]
 
 
 def _of_the_sum(plan: Plan) -> str:

@@ -13,13 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STEP_NAMES = {
-    "advertise": "advertise keys",
-    "share_keys": "share keys",
-    "masked_input": "masked input",
-    "consistency": "consistency",
-    "unmask": "unmask",
-}
 STEP_COLOURS = {
     "advertise": VERMILION,
     "share_keys": ORANGE,
@@ -84,15 +77,26 @@ def epsilon(private: History, budget: float) -> str:
         return to_svg(drawn, name="epsilon", description="Epsilon spent by round, against the server and observers")
 
 
-def bytes_by_step(totals: Mapping[str, tuple[int, int]], *, parties: int, rounds: int) -> str:
-    """Kilobytes of one party in one round, by step, up and down."""
-    scale = 1000 * parties * rounds
-    sides = [tuple(value / scale for value in side) for side in zip(*totals.values(), strict=True)]
+def bytes_by_step(
+    totals: Mapping[str, tuple[int, int]], *, names: Mapping[str, str], doers: Mapping[str, int], rounds: int
+) -> str:
+    """Kilobytes of one party in one round, by step, up and down.
+
+    Args:
+        totals: by step.
+        names: of the steps.
+        doers: by step, how many share it in one round.
+        rounds: how many there were.
+    """
+    sides = [
+        [side / (1000 * doers[step] * rounds) for step, side in zip(totals, sides, strict=True)]
+        for sides in zip(*totals.values(), strict=True)
+    ]
     with figure(5.4, 3.4) as (drawn, axes):
         _bars(
             drawn,
             axes,
-            list(totals),
+            [names.get(step, step) for step in totals],
             sides,
             labels=("up: party to server", "down: server to party"),
             colours=(BLUE, ORANGE),
@@ -103,19 +107,36 @@ def bytes_by_step(totals: Mapping[str, tuple[int, int]], *, parties: int, rounds
         )
 
 
-def seconds_by_step(totals: Mapping[str, tuple[float, float]], *, training: float, parties: int, rounds: int) -> str:
-    """Milliseconds of one party and of the server in one round, by step, beside local training."""
-    both = {"training": (training, 0.0), **totals}
-    clients = [1000 * client / (parties * rounds) for client, _ in both.values()]
-    server = [1000 * own / rounds for _, own in both.values()]
+def seconds_by_step(
+    totals: Mapping[str, tuple[float, float]],
+    *,
+    training: float,
+    names: Mapping[str, str],
+    doers: Mapping[str, int],
+    parties: int,
+    rounds: int,
+) -> str:
+    """Milliseconds of one party and of the server in one round, by step, beside local training; arguments as of `bytes_by_step`."""
+    clients = [
+        1000 * training / (parties * rounds),
+        *(1000 * client / (doers[step] * rounds) for step, (client, _) in totals.items()),
+    ]
+    server = [0.0, *(1000 * own / rounds for _, own in totals.values())]
+    steps = ["training", *(names.get(step, step) for step in totals)]
     with figure(5.4, 3.4) as (drawn, axes):
-        _bars(drawn, axes, list(both), (clients, server), labels=("one party", "the server"), colours=(BLUE, ORANGE))
+        _bars(drawn, axes, steps, (clients, server), labels=("one party", "the server"), colours=(BLUE, ORANGE))
         axes.set_xlabel("milliseconds per round")
         return to_svg(drawn, name="seconds", description="Milliseconds per round by step, one party and the server")
 
 
-def dropouts(history: History, parties: Sequence[str]) -> str:
-    """Who left when: parties by rounds, coloured by the step that was not completed, hollow where the vector had arrived."""
+def dropouts(history: History, parties: Sequence[str], *, names: Mapping[str, str]) -> str:
+    """Who left when: parties by rounds, coloured by the step that was not completed, hollow where the vector had arrived.
+
+    Args:
+        history: the rounds.
+        parties: names, in order.
+        names: of the steps that there are.
+    """
     from matplotlib.patches import Patch, Rectangle
 
     row = {party: number for number, party in enumerate(parties)}
@@ -147,9 +168,10 @@ def dropouts(history: History, parties: Sequence[str]) -> str:
                 facecolor="none" if step in _IN_THE_SUM else STEP_COLOURS[step],
                 edgecolor=STEP_COLOURS[step],
                 linewidth=1.6,
-                label=STEP_NAMES[step],
+                label=names[step],
             )
             for step in Step
+            if step in names
         ]
         drawn.legend(handles=keys, loc="outside upper left", ncols=5, handlelength=1.0, columnspacing=1.4)
         return to_svg(drawn, name="dropouts", description="Which party left in which round, and at which step")
@@ -170,7 +192,7 @@ def _bars(
         places = [place + shift for place in range(len(steps))]
         bars = axes.barh(places, side, height=0.36, color=colour, label=label)
         axes.bar_label(bars, [_value(value) for value in side], padding=4, fontsize=9, color=MUTED)
-    axes.set_yticks(range(len(steps)), [STEP_NAMES.get(step, step) for step in steps], color=INK)
+    axes.set_yticks(range(len(steps)), steps, color=INK)
     axes.set_xlim(0, 1.16 * high)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")

@@ -9,7 +9,9 @@ from securefl.federated import History
 from securefl.pipeline.private import release_of
 from securefl.report.environment import machine, versions
 from securefl.report.experiment import ExperimentResult, PrivateRun
+from securefl.report.key_words import doers, who_holds
 from securefl.report.limits import NO_PRIVACY
+from securefl.report.paillier_key import fresh_key
 from securefl.session.disclosure import disclosures
 from securefl.types import Step
 
@@ -45,6 +47,15 @@ def dropouts_by_step(history: History) -> dict[str, int]:
 def bytes_up(history: History) -> int:
     """Bytes that all parties sent in all rounds."""
     return sum(record.bytes_up for record in history)
+
+
+def bytes_up_of_a_party(result: ExperimentResult) -> float:
+    """Bytes that one party sent in all rounds, on average; what a key holder or another who decrypts alone sent is not in it."""
+    shared = {step for step in Step if doers(result.plan, step) > 1}
+    return sum(
+        record.bytes_up - sum(up for step, (up, _) in record.bytes_by_step.items() if step not in shared)
+        for record in result.secure
+    ) / len(result.parties)
 
 
 def bytes_down(history: History) -> int:
@@ -98,12 +109,27 @@ def to_dict(result: ExperimentResult) -> dict[str, Any]:
         "refusals": [{"round": refusal.round, "message": refusal.message} for refusal in result.refusals],
         "saturated_values": result.saturated,
         "simulated_policy": True,
+        "key": _key(result),
         "disclosures": [{"what": row.what, "who": row.who} for row in disclosures(result.plan)],
         "plan": result.plan.to_dict(),
         "config": None if result.config is None else result.config.to_dict(),
         "versions": versions(),
         "machine": machine(),
         "rounds": rounds,
+    }
+
+
+def _key(result: ExperimentResult) -> dict[str, Any] | None:
+    """Who has the Paillier key and where it came from; None for masks."""
+    facts = result.plan.to_dict()
+    if "key_fingerprint" not in facts:
+        return None
+    return {
+        "holder": facts["key_holder"],
+        "fingerprint": facts["key_fingerprint"],
+        "bits": facts["key_bits"],
+        "fresh": fresh_key(result.config),
+        "who_holds": who_holds(result.plan),
     }
 
 

@@ -23,6 +23,7 @@ from securefl.errors import (
     RemoteProtocolError,
     RoundAbortedError,
     SecretMisuseError,
+    SecureFLError,
 )
 from securefl.secagg.advertise import check_entry, entry_of
 from securefl.secagg.collected import Collected, SavedCollected
@@ -70,12 +71,14 @@ class RingSum:
         dropped: for every other party the step that it did not complete; also for survivors who left after their vector counted.
         seeds: of each survivor the seeds that were opened, by number: their noise is still in the sum, and comes off. Empty where none
             were dealt, or as many parties are missing as there may be.
+        refusals: what was refused without ending the round, beside what `receive` raised.
     """
 
     total: Words
     survivors: frozenset[int]
     dropped: dict[int, Step]
     seeds: Mapping[int, Mapping[int, bytes]] = dataclasses.field(default_factory=dict, repr=False)
+    refusals: tuple[SecureFLError, ...] = ()
 
 
 class SavedServerRound(SecretMessage, frozen=True):

@@ -11,8 +11,7 @@ from securefl.crypto.digest import equal, sha256
 from securefl.crypto.random import OS, RandomSource
 from securefl.crypto.secret import Redacted
 from securefl.crypto.signing import SigningKey
-from securefl.dp.ledger import Charge, PrivacyBudgetError, PrivacyLedger
-from securefl.dp.ledger.charge import account_of
+from securefl.dp.ledger import PrivacyBudgetError, PrivacyLedger
 from securefl.errors import (
     ConfigError,
     LocalProtocolError,
@@ -29,7 +28,7 @@ from securefl.records.used_file import UsedFile
 from securefl.secagg.client import ClientRound
 from securefl.secagg.context import pre_context
 from securefl.secagg.states import ClientState
-from securefl.session.charging import charge_for, require_anchor, require_ledger
+from securefl.session.account import Account
 from securefl.session.diary import Diary
 from securefl.session.invitation import plan_in
 from securefl.session.snapshot import (
@@ -93,11 +92,6 @@ class SecAggClient(Redacted):
         owner: str | None = None,
         random: RandomSource = OS,
     ) -> None:
-        if not isinstance(policy, ClientPolicy):
-            raise ConfigError(
-                f"{party!r} has no policy, and takes part in nothing without one",
-                remedy="load one with ClientPolicy.load, write one with `securefl init`",
-            )
         self.party = party
         self._index = roster.index(party)
         if identity is not None and roster.signed and identity.verify_key != roster.members[self._index].verify_key:
@@ -106,12 +100,9 @@ class SecAggClient(Redacted):
                 remedy="compare `securefl roster show` with the fingerprint that `securefl keygen` printed",
             )
         self._roster = roster
-        self._policy = policy
+        self._account = Account(party, roster=roster, policy=policy, ledger=ledger, used=used, owner=owner)
         self._identity = identity
-        require_anchor(ledger, used)
         self._used = used
-        self._owner = _owner_in(ledger, party) if owner is None else owner
-        self._ledger = ledger
         self._random = random
         self._plan: Plan | None = None
         self._round: ClientRound | None = None
@@ -250,11 +241,11 @@ class SecAggClient(Redacted):
             )
         following = self._new_round(context)
         try:
-            self._check_policy(plan, context, self.rounds_joined)
+            self._account.check_policy(plan, context, pre_context(context), self.rounds_joined)
         except PolicyRefusedError as refusal:
             self._note_refusal(following, refusal)
             raise
-        self._require_budget(plan, context, pre_context(context))
+        self._account.require_budget(plan, context, pre_context(context))
         self._enter(following)
         self._plan = plan
         return [following.advertise()]
@@ -270,25 +261,6 @@ class SecAggClient(Redacted):
             next_keys=self._prefetch,
             spend=self._spender(context),
             random=self._random,
-        )
-
-    def _check_policy(self, plan: Plan, context: RoundContext, rounds_before: int) -> None:
-        """Ask this party's policy; what it has spent is its ledger's to say, whatever plans that was under."""
-        ledger = self._ledger
-        spent = None
-        if ledger is not None and plan.private:
-            charge = self._charge(plan, context, pre_context(context))
-            spent = functools.partial(ledger.projected, charge)
-        self._policy.check(plan, self._roster, rounds_before=rounds_before, spent=spent, has_ledger=ledger is not None)
-
-    def _require_budget(self, plan: Plan, context: RoundContext, binding: bytes) -> None:
-        """Raise where this party's ledger would not allow its vector: it is asked before anything is sent."""
-        if plan.private and (ledger := require_ledger(plan, self._ledger, repr(self.party))):
-            ledger.check(self._charge(plan, context, binding))
-
-    def _charge(self, plan: Plan, context: RoundContext, binding: bytes) -> Charge:
-        return charge_for(
-            plan, self.party, owner=self._owner, session=context.session, round_number=context.round, ctx=binding
         )
 
     def _spender(self, context: RoundContext) -> Callable[[Step, bytes], None] | None:
@@ -313,7 +285,11 @@ class SecAggClient(Redacted):
 
     def _new_diary(self, noted: Iterable[Answered] = ()) -> Diary:
         return Diary(
-            self._receipts, party=self.party, names=self._roster.names, policy=self._policy.digest(), noted=noted
+            self._receipts,
+            party=self.party,
+            names=self._roster.names,
+            policy=self._account.policy.digest(),
+            noted=noted,
         )
 
     def _prefetch(self) -> bytes:
@@ -323,8 +299,8 @@ class SecAggClient(Redacted):
             return b""
         context = plan.for_round(current.context.session, current.context.round + 1, roster=self._roster)
         try:
-            self._check_policy(plan, context, self.rounds_joined)
-            self._require_budget(plan, context, pre_context(context))
+            self._account.check_policy(plan, context, pre_context(context), self.rounds_joined)
+            self._account.require_budget(plan, context, pre_context(context))
         except (PolicyRefusedError, PrivacyBudgetError):
             return b""
         self._next = self._new_round(context)
@@ -336,12 +312,13 @@ class SecAggClient(Redacted):
         if plan is None:
             raise LocalProtocolError("keys were sent ahead without a plan", remedy="start a new client")
         counted = self._used is not None  # when its keys were sent
+        context, binding = following.context, pre_context(following.context)
         try:
-            self._check_policy(plan, following.context, self.rounds_joined - counted)
+            self._account.check_policy(plan, context, binding, self.rounds_joined - counted)
         except PolicyRefusedError as refusal:
             self._note_refusal(following, refusal)
             raise
-        self._require_budget(plan, following.context, pre_context(following.context))
+        self._account.require_budget(plan, context, binding)
         self._enter(following)
 
     def _note_refusal(self, following: ClientRound, refusal: PolicyRefusedError) -> None:
@@ -354,7 +331,7 @@ class SecAggClient(Redacted):
                 self._refused.clear()
 
     def _admit(self, _context: RoundContext, attending: int) -> None:
-        self._policy.check_attendance(attending)
+        self._account.policy.check_attendance(attending)
 
     def _mask(self, current: ClientRound) -> Iterator[bytes]:
         submission, plan = self._submission, self._plan
@@ -363,11 +340,7 @@ class SecAggClient(Redacted):
             if submission is None or plan is None:
                 raise LocalProtocolError("there is nothing to mask", remedy="call submit(update) before")
             submission.check_model(plan, current.model_digest)
-            # On disk before y_u exists, and never taken back: whatever becomes of the round, the vector may have been seen.
-            if plan.private and (ledger := require_ledger(plan, self._ledger, repr(self.party))):
-                head = ledger.charge(self._charge(plan, current.context, current.binding))
-                if self._used is not None:
-                    self._used.anchor(current.context.session, current.context.round, ledger.path, head)
+            self._account.charge(plan, current.context, current.binding)
             return self._masked(plan, current, submission)
         except BaseException:
             current.abort()
@@ -519,16 +492,6 @@ class SecAggClient(Redacted):
                 self._diary.close(self._round)
             finally:
                 self._round.abort()
-
-
-def _owner_in(ledger: PrivacyLedger | None, party: str) -> str:
-    """The party's name, unless its ledger is about somebody else: another name must not open another budget."""
-    if ledger is not None and (owners := ledger.owners) and account_of(party) not in map(account_of, owners):
-        raise ConfigError(
-            f"this ledger is about {', '.join(map(repr, owners[:3]))}, and the party is called {party!r}",
-            remedy=f"pass owner={owners[0]!r} if it is the same, and a ledger of its own if it is not",
-        )
-    return party
 
 
 def _is_for(current: ClientRound, envelope: Envelope) -> bool:

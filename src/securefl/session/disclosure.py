@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from securefl.plan import Plan
+from securefl.plan.paillier import Paillier
 from securefl.secagg.k_regular import SIGMA
-from securefl.types import Graph
+from securefl.types import Graph, KeyModel
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,9 +19,14 @@ class Disclosure:
 
 
 def disclosures(plan: Plan) -> list[Disclosure]:
+    """The rows for a plan."""
+    return _under_a_key(plan, plan.protocol) if isinstance(plan.protocol, Paillier) else _under_masks(plan)
+
+
+def _under_masks(plan: Plan) -> list[Disclosure]:
     """The rows for a plan of pairwise-mask secure aggregation."""
     chosen = plan.parameters
-    allies = f"{chosen.max_colluders} {'party' if chosen.max_colluders == 1 else 'parties'}"
+    allies = _counted(chosen.max_colluders, "party", "parties")
     if chosen.active:
         condition = f"even a server that deviates, together with at most {allies}"
         names = "the server and every party that is asked to sign or open"
@@ -42,8 +48,72 @@ def disclosures(plan: Plan) -> list[Disclosure]:
         Disclosure("the sum over the survivors", f"the server; it holds at least {chosen.min_survivors} vectors"),
         Disclosure("which parties survived (U3)", names),
         *attending,
-        Disclosure("when each party answered, and how long its messages are", "the server and the network"),
+        _TRAFFIC,
+        *_beside(plan),
+        Disclosure("what the sum itself says about one party", _limits(plan)),
     ]
+    if not chosen.active:
+        rows.append(
+            Disclosure(
+                "all of the above", "a server that deviates from the protocol; plan for an active server if it might"
+            )
+        )
+    return rows
+
+
+def _under_a_key(plan: Plan, protocol: Paillier) -> list[Disclosure]:
+    """The rows for a plan of Paillier encryption."""
+    chosen = plan.parameters
+    allies = _counted(chosen.max_colluders, "party", "parties")
+    model = KeyModel(protocol.holder or KeyModel.SEPARATE)
+    decrypts = {
+        KeyModel.SEPARATE: "the key holder",
+        KeyModel.CLIENTS: "the party that decrypts it",
+        KeyModel.THRESHOLD: f"any {chosen.threshold} parties together",
+    }[model]
+    opens = {
+        KeyModel.SEPARATE: "the key holder, of whatever ciphertexts it sees",
+        KeyModel.CLIENTS: "any one party that sees its ciphertexts: one that sides with the server breaks everything",
+        KeyModel.THRESHOLD: f"{chosen.threshold} parties that side with the server; and the dealer, who knew the key",
+    }[model]
+    server = "even a server that deviates" if protocol.audited else "a server that follows the protocol"
+    exception = (
+        Disclosure(
+            "a multiple of one party's vector, within the sum",
+            "the server with one party that sends another's ciphertexts multiplied: nothing proves that a sender knows what is in its own",
+        )
+        if protocol.audited
+        else Disclosure(
+            "all of the above",
+            "a server that deviates: it can have one party's ciphertexts decrypted in place of the sum; plan with audited=True if it "
+            "might",
+        )
+    )
+    return [
+        Disclosure(
+            "one party's vector", f"nobody without the key: hidden from {server}, together with at most {allies}"
+        ),
+        Disclosure("one party's vector, with the key", opens),
+        Disclosure(
+            "the sum over the survivors",
+            f"the server, and {decrypts}; it holds at least {chosen.min_survivors} vectors",
+        ),
+        Disclosure("which parties survived (U3)", f"the server, and {decrypts}"),
+        Disclosure("the roster", "the server and every party"),
+        _TRAFFIC,
+        Disclosure("what the secrecy of ciphertexts rests on", protocol.assumption),
+        *_beside(plan),
+        Disclosure("what the sum itself says about one party", _limits(plan)),
+        exception,
+    ]
+
+
+_TRAFFIC = Disclosure("when each party answered, and how long its messages are", "the server and the network")
+
+
+def _beside(plan: Plan) -> list[Disclosure]:
+    """What is summed beside the values."""
+    rows = []
     if plan.weighted:
         rows.append(Disclosure("the sum of the weights", "the server; one party's weight is hidden as its vector is"))
     if plan.metrics:
@@ -51,13 +121,6 @@ def disclosures(plan: Plan) -> list[Disclosure]:
             Disclosure(
                 f"the weighted means of {', '.join(plan.metrics)}",
                 "the server; one party's are hidden as its vector is",
-            )
-        )
-    rows.append(Disclosure("what the sum itself says about one party", _limits(plan)))
-    if not chosen.active:
-        rows.append(
-            Disclosure(
-                "all of the above", "a server that deviates from the protocol; plan for an active server if it might"
             )
         )
     return rows
@@ -70,10 +133,19 @@ def _limits(plan: Plan) -> str:
     asked, floor = release.mechanism, release.floor
     what = f"noise of {release.noise_multiplier:.4g} times the sensitivity a round, per {asked.unit} under {asked.relation}"
     if release.noise_by_server:
-        return f"limited for whoever sees the result: {what}; not for the server, which adds the noise and sees the sum without it"
+        who = (
+            "the server, which adds the noise and sees"
+            if plan.slots is None
+            else "the server and who decrypts, who see"
+        )
+        return f"limited for whoever sees the result: {what}; not for {who} the sum without it"
     return (
         f"limited, for ever and for everybody: {what}, while at most {_parties(floor.colluders)} theirs; rounds add up"
     )
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _parties(count: int) -> str:

@@ -10,7 +10,6 @@ from securefl.crypto.secret import Redacted
 from securefl.errors import RemoteProtocolError
 from securefl.plan import Plan
 from securefl.plan.plan import NO_MODEL
-from securefl.secagg.client import ClientRound
 from securefl.types import SERVER, Step, Tree
 
 
@@ -30,7 +29,7 @@ class Submission(Redacted):
     weight: int
     metrics: Mapping[str, float]
     model: Tree
-    meant_for: ClientRound | None
+    meant_for: object | None
 
     def check_model(self, plan: Plan, model_digest: bytes) -> None:
         """Check that the model that was trained is the one that the round is for, digested again at this moment.

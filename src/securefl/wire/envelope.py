@@ -23,12 +23,15 @@ from securefl.wire.messages import (
     MAX_LABELS,
     MAX_PARTIES,
     MAX_ROUNDS,
+    SECAGG_KINDS,
     VERSION,
     Bytes16,
     Kind,
 )
 
 SERVER_INDEX: Final = 0xFFFFFFFF
+HOLDER_INDEX: Final = 0xFFFFFFFE
+"""The sender of whoever holds a Paillier key and is no party."""
 CHECKSUM_BYTES: Final = 16
 SIGNATURE_BYTES: Final = 64
 _LONG: Final = 1 << 16
@@ -69,6 +72,10 @@ def body_limit(kind: Kind, parties: int, neighbours: int | None = None, noise_la
         return (1 << 20) + 64
     if kind is Kind.MASKED_INPUT:
         return 8 * CHUNK_VALUES + MAX_PARTIES // 8 + 64
+    if kind is Kind.DECRYPTED:
+        return 8 * CHUNK_VALUES + 64
+    if kind in {Kind.ENCRYPTED_INPUT, Kind.DECRYPT, Kind.PARTIAL_DECRYPTION}:
+        return 1 << 20
     fixed = {Kind.SHARES: 32 * MAX_LABELS, Kind.UNMASK_SHARES: MAX_ADVERTISE}
     near = parties if neighbours is None else min(neighbours + 1, parties)
     return 256 + per_neighbour.get(kind, 0) * near + per_party.get(kind, 0) * parties + fixed.get(kind, 0)
@@ -109,7 +116,14 @@ def seal(
     return sealed if len(sealed) < _LONG else bytes(memoryview(sealed))
 
 
-def parse(data: bytes, *, parties: int, neighbours: int | None = None, noise_labels: int = 0) -> Envelope:
+def parse(
+    data: bytes,
+    *,
+    parties: int,
+    neighbours: int | None = None,
+    noise_labels: int = 0,
+    kinds: frozenset[Kind] = SECAGG_KINDS,
+) -> Envelope:
     """The envelope in `data`, its seal not yet checked.
 
     Args:
@@ -117,11 +131,17 @@ def parse(data: bytes, *, parties: int, neighbours: int | None = None, noise_lab
         parties: n.
         neighbours: k, where it is known: a party before its invitation knows no plan.
         noise_labels: J, where the reader takes answers that open seeds of noise.
+        kinds: those of the reader's protocol.
 
     Raises:
-        MalformedMessageError: not an envelope, or longer than a message of its kind may be.
+        MalformedMessageError: not an envelope, of another protocol's kind, or longer than a message of its kind may be.
     """
     envelope = codec.decode(Envelope, data, limit=message_limit(parties, neighbours))
+    if envelope.kind not in kinds:
+        raise MalformedMessageError(
+            f"a message of kind {envelope.kind.value}, which is no kind of this protocol",
+            remedy="the sender runs another",
+        )
     limit = body_limit(envelope.kind, parties, neighbours, noise_labels)
     if len(envelope.body) > limit:
         raise MalformedMessageError(

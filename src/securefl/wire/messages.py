@@ -19,6 +19,8 @@ MAX_PATH: Final = 16
 MAX_LABELS: Final = 64
 MAX_ADVERTISE: Final = 512
 """More than the bytes of an Advertise message with its envelope."""
+CHUNK_CIPHERTEXT_BYTES: Final = (1 << 20) - (1 << 14)
+"""Bytes of the ciphertexts in one message; the last one holds the rest, and all that is beside them has room up to 2^20."""
 CHUNK_VALUES: Final = 1 << 17
 """Values of the masked vector in one MaskedInput message; the last one holds the rest."""
 
@@ -45,6 +47,17 @@ class Kind(enum.IntEnum):
     CONSISTENCY = 7
     UNMASK = 8
     UNMASK_SHARES = 9
+    ENCRYPT = 10
+    ENCRYPTED_INPUT = 11
+    DECRYPT = 12
+    DECRYPTED = 13
+    PARTIAL_DECRYPTION = 14
+
+
+SECAGG_KINDS: Final = frozenset(Kind(number) for number in range(10))
+"""The kinds of pairwise-mask secure aggregation."""
+PAILLIER_KINDS: Final = frozenset({Kind.INVITE, *(Kind(number) for number in range(10, 15))})
+"""The kinds of encrypted aggregation."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -182,3 +195,48 @@ class UnmaskShares(Message, frozen=True):
 
     shares: Annotated[list[OwnedShare], msgspec.Meta(max_length=MAX_PARTIES * MAX_LABELS)]
     next_keys: Annotated[bytes, msgspec.Meta(max_length=MAX_ADVERTISE)]
+
+
+# Paillier: one message a party, in chunks, and the decryption of the sum.
+
+_CiphertextBytes: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=CHUNK_CIPHERTEXT_BYTES + 64)]
+_ChunkNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+
+
+class Encrypt(Message, frozen=True):
+    """S->C: the plan and the model of the round that encrypted vectors are due for."""
+
+    plan_digest: Bytes32
+    model_digest: Bytes32
+
+
+class EncryptedInput(Message, frozen=True):
+    """C->S: chunk `chunk` of a party's ciphertexts, behind the id of their key."""
+
+    chunk: _ChunkNumber
+    ciphertexts: _CiphertextBytes
+
+
+class Decrypt(Message, frozen=True):
+    """S->H: U3, and chunk `chunk` of the ciphertexts of its sum, behind the id of their key.
+
+    In an audited round there are none: the holder adds those that it was forwarded from each party.
+    """
+
+    survivors: PartySet
+    chunk: _ChunkNumber
+    ciphertexts: _CiphertextBytes
+
+
+class Decrypted(Message, frozen=True):
+    """H->S: the sum's words that were in one chunk, ceil(b/8) bytes each."""
+
+    chunk: _ChunkNumber
+    words: Annotated[bytes, msgspec.Meta(max_length=8 * CHUNK_VALUES)]
+
+
+class PartialDecryption(Message, frozen=True):
+    """C->S: this party's partial decryptions of one chunk, with their proof."""
+
+    chunk: _ChunkNumber
+    partials: Annotated[bytes, msgspec.Meta(max_length=CHUNK_CIPHERTEXT_BYTES + (1 << 14))]

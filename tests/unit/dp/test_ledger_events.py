@@ -82,7 +82,7 @@ def test_the_text_of_an_event_is_frozen():
         (b'{"kind":"composed","events":[]}', "impossible"),
         (
             b'{"kind":"fixed-size-sampled","event":{"kind":"gaussian","noise_multiplier":"1.0"},"sample_size":1,"population":"9"}',
-            "another type",
+            "impossible",
         ),
     ],
 )

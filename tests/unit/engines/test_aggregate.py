@@ -98,7 +98,7 @@ def test_a_bad_update_names_its_party_and_nothing_is_sent(update, error, tensor)
     with pytest.raises(error, match="party 'hospital-4'") as caught:
         session.round({**UPDATES, NAMES[4]: update})
     assert caught.value.tensor == tensor
-    assert session._server.step is None, "no round was begun"
+    assert session._actors.server.step is None, "no round was begun"
     assert exact(session.round(UPDATES))
 
 

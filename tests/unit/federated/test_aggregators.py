@@ -45,7 +45,7 @@ def test_secure_average_hands_the_round_to_the_engine_with_declared_metrics_only
     calls = []
 
     class MemorySession:
-        def __init__(self, plan, parties, ledger):
+        def __init__(self, plan, parties, *, ledger, key_holder):
             calls.append((plan, parties))
 
         def round(self, updates, **arguments):
@@ -55,7 +55,7 @@ def test_secure_average_hands_the_round_to_the_engine_with_declared_metrics_only
     engine = ModuleType("securefl.engines.memory")
     engine.MemorySession = MemorySession
     monkeypatch.setitem(sys.modules, "securefl.engines.memory", engine)
-    plan = SimpleNamespace(metrics={"loss": (0.0, 10.0)}, private=False)
+    plan = SimpleNamespace(metrics={"loss": (0.0, 10.0)}, private=False, parties=3)
 
     outcome = SecureAverage(plan, ("a", "b", "c")).round(UPDATES, drop={"c": Step.UNMASK}, **ARGUMENTS)
 

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 
 from securefl.errors import ConfigError
-from securefl.federated import Averaging, FedAvg
+from securefl.federated import Averaging, FedAvg, LocalTask
+
+
+def task(model, params, dataset, seed=0, **more):
+    return LocalTask(model=model, params=params, dataset=dataset, rng=np.random.default_rng(seed), **more)
 
 
 def test_one_full_batch_epoch_is_one_gradient_step(model, blobs):
     params = model.initial(0)
-    update = FedAvg(epochs=1, batch_size=len(blobs), learning_rate=0.25).local_update(
-        model, params, blobs, np.random.default_rng(0)
-    )
+    algorithm = FedAvg(epochs=1, batch_size=len(blobs), learning_rate=0.25)
+    update = algorithm.local_update(task(model, params, blobs))
     _, gradient = model.loss_and_gradient(params, blobs.x, blobs.y)
     for name, leaf in update.delta.items():
         np.testing.assert_allclose(leaf, -0.25 * gradient[name], rtol=1e-5, atol=1e-7)
@@ -20,7 +23,7 @@ def test_one_full_batch_epoch_is_one_gradient_step(model, blobs):
 
 def test_the_update_reports_the_model_as_received_and_leaves_it_alone(model, blobs):
     params = model.initial(0)
-    update = FedAvg().local_update(model, params, blobs, np.random.default_rng(0))
+    update = FedAvg().local_update(task(model, params, blobs))
     assert update.examples == 90
     assert update.metrics == model.evaluate(model.initial(0), blobs)
     assert not any(leaf.any() for leaf in params.values())
@@ -28,7 +31,7 @@ def test_the_update_reports_the_model_as_received_and_leaves_it_alone(model, blo
 
 def test_batches_are_set_by_the_generator(model, blobs):
     def train(seed):
-        return FedAvg(batch_size=7).local_update(model, model.initial(0), blobs, np.random.default_rng(seed)).delta
+        return FedAvg(batch_size=7).local_update(task(model, model.initial(0), blobs, seed)).delta
 
     np.testing.assert_array_equal(train(0)["weight"], train(0)["weight"])
     assert not np.array_equal(train(0)["weight"], train(1)["weight"])

@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,9 +161,11 @@ def test_parties_that_cannot_take_part_are_named(model, clients, change, complai
 def test_a_plan_that_does_not_fit_the_parties_is_refused_before_training(model, clients, blobs):
     clients["party-4"] = blobs
     with pytest.raises(ConfigError, match=r"party 'party-4': got weight 90.*at most 64.*Plan\(max_weight=90\)"):
-        fl.Federation(model, clients, plan=SimpleNamespace(parties=10, max_weight=64, private=False))
+        fl.Federation(model, clients, plan=fl.plan_for(model, clients).replace(max_weight=64))
     with pytest.raises(ConfigError, match=r"got parties=9, needs 10"):
-        fl.Federation(model, clients, plan=SimpleNamespace(parties=9, max_weight=100, private=False))
+        fl.Federation(model, clients, plan=fl.plan_for(model, clients).replace(parties=9))
+    with pytest.raises(ConfigError, match=r"'bias' is .* in its template, FedPer sends nothing"):
+        fl.Federation(model, clients, plan=fl.plan_for(model, clients), algorithm=fl.FedPer(keep=("bias",)))
 
 
 def test_other_misuse_is_refused(model, clients, blobs):

@@ -18,17 +18,25 @@ from securefl.wire.envelope import (
     seal,
 )
 from securefl.wire.messages import (
+    CHUNK_CIPHERTEXT_BYTES,
     CHUNK_VALUES,
     MAX_ADVERTISE,
     MAX_PATH,
+    PAILLIER_KINDS,
+    SECAGG_KINDS,
     Advertise,
     Ciphertexts,
     Consistency,
+    Decrypt,
+    Decrypted,
+    Encrypt,
+    EncryptedInput,
     KeyEntry,
     KeyProof,
     Kind,
     MaskedInput,
     OwnedShare,
+    PartialDecryption,
     Roster,
     SealedShares,
     Shares,
@@ -148,9 +156,13 @@ def test_a_body_beyond_the_limit_of_its_kind_is_refused(kind, parties):
     def envelope(size):
         return codec.encode(Envelope(1, kind, SESSION, 1, SERVER_INDEX, bytes(size), bytes(64)))
 
-    assert len(parse(envelope(limit), parties=parties).body) == limit
+    kinds = SECAGG_KINDS if kind in SECAGG_KINDS else PAILLIER_KINDS
+    assert len(parse(envelope(limit), parties=parties, kinds=kinds).body) == limit
     with pytest.raises(MalformedMessageError, match="at most"):
-        parse(envelope(limit + 1), parties=parties)
+        parse(envelope(limit + 1), parties=parties, kinds=kinds)
+    if kind is not Kind.INVITE:
+        with pytest.raises(MalformedMessageError, match="no kind of this protocol"):
+            parse(envelope(limit), parties=parties, kinds=frozenset(Kind) - kinds)
     assert len(envelope(limit)) <= message_limit(parties)
     with pytest.raises(MalformedMessageError, match="at most"):
         parse(bytes(message_limit(parties) + 1), parties=parties)
@@ -196,7 +208,16 @@ def test_the_largest_honest_message_of_each_kind_fits_its_limit(parties):
             [OwnedShare(p, "self_mask", bytes(33)) for p in range(parties)], bytes(MAX_ADVERTISE)
         ),
     }
-    assert set(largest) == set(Kind) - {Kind.INVITE}
-    for kind, message in largest.items():
+    part = bytes(CHUNK_CIPHERTEXT_BYTES + 32)
+    encrypted = {
+        Kind.ENCRYPT: Encrypt(bytes(32), bytes(32)),
+        Kind.ENCRYPTED_INPUT: EncryptedInput(2**32 - 1, part),
+        Kind.DECRYPT: Decrypt(everybody, 2**32 - 1, part),
+        Kind.DECRYPTED: Decrypted(2**32 - 1, bytes(8 * CHUNK_VALUES)),
+        Kind.PARTIAL_DECRYPTION: PartialDecryption(2**32 - 1, bytes(CHUNK_CIPHERTEXT_BYTES + 8192)),
+    }
+    assert set(largest) | set(encrypted) == set(Kind) - {Kind.INVITE}
+    for kind, message in {**largest, **encrypted}.items():
+        kinds = PAILLIER_KINDS if kind in encrypted else SECAGG_KINDS
         data = seal(kind, message, session=SESSION, round_number=2**32 - 1, sender=0, binding=BINDING, identity=KEY)
-        assert parse(data, parties=parties).kind is kind
+        assert parse(data, parties=parties, kinds=kinds).kind is kind

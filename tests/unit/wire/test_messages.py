@@ -19,7 +19,7 @@ MESSAGES = kinds_of(Message)
 
 
 def test_every_kind_of_message_is_among_those_tested():
-    assert len(MESSAGES) == 17
+    assert len(MESSAGES) == 22
     travelling = {name.replace("_", "") for name in Kind.__members__}
     assert travelling <= {kind.__name__.upper() for kind in MESSAGES}
 
@@ -83,4 +83,9 @@ def test_kinds_have_numbers_of_their_own_that_never_change():
         "CONSISTENCY": 7,
         "UNMASK": 8,
         "UNMASK_SHARES": 9,
+        "ENCRYPT": 10,
+        "ENCRYPTED_INPUT": 11,
+        "DECRYPT": 12,
+        "DECRYPTED": 13,
+        "PARTIAL_DECRYPTION": 14,
     }

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from securefl.dp.accounting._extra import load
-from securefl.dp.accounting.floats import open_delta, positive, up
+from securefl.dp.accounting.floats import open_delta, positive, real, shown, up
 from securefl.errors import UnsafePlanError
 
 _BISECTIONS = 200
@@ -26,8 +26,8 @@ def gaussian_delta(epsilon: float, noise_multiplier: float) -> float:
     Raises:
         UnsafePlanError: epsilon is negative or no number, or the multiplier is not positive.
     """
-    if not epsilon >= 0.0:
-        raise UnsafePlanError("epsilon is out of range", value=epsilon, bound=">= 0", remedy=_REMEDY)
+    if not real(epsilon) >= 0.0:
+        raise UnsafePlanError("epsilon is out of range", value=shown(epsilon), bound=">= 0", remedy=_REMEDY)
     positive("the noise multiplier", noise_multiplier, _REMEDY)
     if math.isinf(epsilon):
         return 0.0

@@ -68,8 +68,9 @@ def calibrate(
     positive("the target epsilon", epsilon, "name a positive number")
     positive("the start", start, "name a positive number")
     open_delta(delta)
+    accountant = Accountant.parse(accountant)
     grid = None if orders is None else tuple(orders)
-    if accountant == Accountant.PLD and has_pld(event_of(start)):
+    if accountant is Accountant.PLD and has_pld(event_of(start)):
         # A distribution costs seconds: begin where the cheaper bound ends.
         start = calibrate(
             event_of, epsilon=epsilon, delta=delta, relation=relation, orders=grid, draws=draws, start=start
@@ -80,10 +81,10 @@ def calibrate(
         return epsilon_of(event_of(noise), delta, relation, accountant, orders=grid, draws=draws)
 
     low, high = _bracket(cost, epsilon, start)
-    noise = _round_up(_close_in(cost, epsilon, low, high, _CLOSE[Accountant(accountant)]))
+    noise = _round_up(_close_in(cost, epsilon, low, high, _CLOSE[accountant]))
     while cost(noise) > epsilon:  # a distribution's grid makes epsilon jump by 1e-4 where noise does not
-        noise = _round_up(noise * (1.0 + _CLOSE[Accountant(accountant)]))
-    return Calibration(noise, cost(noise), delta, Accountant(accountant))
+        noise = _round_up(noise * (1.0 + _CLOSE[accountant]))
+    return Calibration(noise, cost(noise), delta, accountant)
 
 
 def calibrate_noise_multiplier(

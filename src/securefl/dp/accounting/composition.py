@@ -14,6 +14,7 @@ from securefl.dp.accounting.events import (
     GaussianRelease,
     check_count,
 )
+from securefl.dp.accounting.floats import real, shown
 from securefl.errors import UnsafePlanError
 
 _CENTRAL: Final = (GaussianRelease, DiscreteGaussianCentral)
@@ -105,9 +106,12 @@ class PoissonSampled(_Sampled):
 
     def __post_init__(self) -> None:
         _Sampled.__post_init__(self)
-        if not 0.0 < self.q <= 1.0:
+        if not 0.0 < real(self.q) <= 1.0:
             raise UnsafePlanError(
-                "the sampling rate is out of range", value=self.q, bound="0 < q <= 1", remedy="q = 1 is everybody"
+                "the sampling rate is out of range",
+                value=shown(self.q),
+                bound="0 < q <= 1",
+                remedy="q = 1 is everybody",
             )
 
 
@@ -132,7 +136,8 @@ class FixedSizeSampled(_Sampled):
     def __post_init__(self) -> None:
         _Sampled.__post_init__(self)
         check_count("the size of the sample", self.sample_size)
-        if isinstance(self.population, bool) or not self.sample_size <= self.population:
+        check_count("the population", self.population)
+        if not self.sample_size <= self.population:
             raise UnsafePlanError(
                 "the sample is larger than the population",
                 value=self.population,
@@ -150,7 +155,7 @@ class FixedSizeSampled(_Sampled):
 
 def sample_of(q: float, event: Event) -> Event:
     """Return the event under Poisson sampling at rate q; at q = 1 the event itself, since everybody takes part."""
-    return event if q == 1.0 else PoissonSampled(event, q)
+    return event if real(q) == 1.0 else PoissonSampled(event, q)
 
 
 def releases(event: Event) -> Iterator[Event]:

@@ -48,12 +48,13 @@ def orders_for(event: Event) -> tuple[float, ...]:
     return tuple(float(order) for order in defaults)
 
 
-def require_relation(event: Event, relation: Relation) -> None:
-    """Raise unless the event can be accounted under the relation.
+def require_relation(event: Event, relation: Relation) -> Relation:
+    """Return the relation, under which the event can be accounted.
 
     Raises:
-        UnsafePlanError: distributed noise and not zero-out, or a sample of fixed size and not replace-one.
+        UnsafePlanError: there is no such relation, distributed noise and not zero-out, or a sample of fixed size and not replace-one.
     """
+    relation = Relation.parse(relation)
     if is_distributed(event) and relation != Relation.ZERO_OUT:
         raise UnsafePlanError(
             "distributed noise is accounted under zero-out only, because a party's noise share comes and goes with it "
@@ -69,6 +70,7 @@ def require_relation(event: Event, relation: Relation) -> None:
             bound=str(Relation.REPLACE_ONE),
             remedy="state the guarantee under replace-one, or use Poisson sampling",
         )
+    return relation
 
 
 def rdp_curve(event: Event, orders: Iterable[float], relation: Relation) -> Floats:
@@ -80,10 +82,10 @@ def rdp_curve(event: Event, orders: Iterable[float], relation: Relation) -> Floa
         relation: what the guarantee is about.
 
     Raises:
-        UnsafePlanError: the relation does not fit the event, or an order is one at which no bound is known.
+        UnsafePlanError: there is no such relation, it does not fit the event, or an order is one at which no bound is known.
         ConfigError: the `dp` extra is needed and not installed.
     """
-    require_relation(event, relation)
+    relation = require_relation(event, relation)
     grid = np.array(list(orders), dtype=np.float64)
     if not len(grid) or not np.all(np.isfinite(grid) & (grid > 1.0)):
         raise UnsafePlanError(

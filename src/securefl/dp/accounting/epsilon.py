@@ -13,7 +13,7 @@ from securefl.dp.accounting._extra import load
 from securefl.dp.accounting.bounds import Floats
 from securefl.dp.accounting.curves import orders_for, rdp_curve
 from securefl.dp.accounting.events import Event
-from securefl.dp.accounting.floats import open_delta, up
+from securefl.dp.accounting.floats import open_delta, shown, up
 from securefl.dp.accounting.pld import pld_epsilon
 from securefl.dp.accounting.relations import Relation
 from securefl.errors import UnsafePlanError
@@ -30,6 +30,20 @@ class Accountant(enum.StrEnum):
 
     RDP = "rdp"
     PLD = "pld"
+
+    @classmethod
+    def parse(cls, label: str) -> Accountant:
+        """Return the accountant of that name.
+
+        Raises:
+            UnsafePlanError: there is none.
+        """
+        try:
+            return cls(label)
+        except ValueError:
+            raise UnsafePlanError(
+                "unknown accountant", value=shown(label), bound=" or ".join(cls), remedy="name one of these"
+            ) from None
 
 
 def epsilon_from_rdp(orders: Iterable[float], curve: Floats, delta: float) -> float:
@@ -84,7 +98,7 @@ def epsilon_of(
         UnsafePlanError: this accountant has no upper bound for the event at this delta.
         ConfigError: the `dp` extra is not installed.
     """
-    if accountant == Accountant.RDP:
+    if Accountant.parse(accountant) is Accountant.RDP:
         return rdp_epsilon(event, delta, relation, orders=orders, draws=draws)
     found = epsilon_with_draws(lambda d: pld_epsilon(event, d, relation), delta, draws)
     if found is None:

@@ -10,10 +10,11 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
-from securefl.dp.accounting.floats import positive
+from securefl.dp.accounting.floats import positive, real, shown
 from securefl.errors import UnsafePlanError
 
 _MORE_NOISE = "add noise: without it nothing is private"
+_MOST = 2**512  # products of larger ones are no floats
 _GRID = "refine the grid: scale the clip to at least one integer unit"
 
 
@@ -190,33 +191,39 @@ class CompensatedSkellam(Event):
 
 
 def _check_norm(d2: float) -> None:
-    if not (math.isfinite(d2) and d2 >= 1.0):  # below one unit every vector is rounded to zero
-        raise UnsafePlanError("the L2 bound is out of range", value=d2, bound="a finite number >= 1", remedy=_GRID)
+    if not 1.0 <= real(d2) < math.inf:  # below one unit every vector is rounded to zero
+        raise UnsafePlanError(
+            "the L2 bound is out of range", value=shown(d2), bound="a finite number >= 1", remedy=_GRID
+        )
 
 
 def _check_norms(d2: float, d1: float) -> None:
     _check_norm(d2)
-    if not (math.isfinite(d1) and d1 >= d2):
+    if not d2 <= real(d1) < math.inf:
         raise UnsafePlanError(
-            "the L1 bound is below the L2 bound", value=d1, bound=f">= {d2}", remedy="D1 = D2 min(sqrt d, D2)"
+            "the L1 bound is below the L2 bound", value=shown(d1), bound=f">= {d2}", remedy="D1 = D2 min(sqrt d, D2)"
         )
 
 
 def check_count(name: str, value: int, least: int = 1) -> None:
-    """Raise unless `value` is a whole number and not below `least`.
+    """Raise unless `value` is a whole number from `least` to 2^512.
 
     Raises:
         UnsafePlanError: it is not.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UnsafePlanError(
-            f"{name} is out of range", value=value, bound=f"a whole number >= {least}", remedy="correct it"
+            f"{name} is out of range", value=shown(value), bound=f"a whole number >= {least}", remedy="correct it"
         )
+    if value > _MOST:
+        raise UnsafePlanError(f"{name} is out of range", value=shown(value), bound="<= 2^512", remedy="correct it")
 
 
 def _check_floor(survivors: int, colluders: int, threshold: int | None) -> None:
     check_count("the number of survivors", survivors, 3)
     check_count("the number of colluders", colluders, 0)
+    if threshold is not None:
+        check_count("the threshold", threshold)
     most = min(survivors, survivors if threshold is None else threshold) - 2
     if colluders > most:
         raise UnsafePlanError(

@@ -13,7 +13,7 @@ import numpy as np
 
 from securefl.dp.accounting.curves import rdp_curve
 from securefl.dp.accounting.events import Event
-from securefl.dp.accounting.floats import open_delta, positive, sum_up
+from securefl.dp.accounting.floats import above_one, open_delta, positive, sum_up
 from securefl.dp.accounting.relations import Relation
 from securefl.errors import UnsafePlanError
 
@@ -37,7 +37,7 @@ class RdpFilter:
                 "a filter without orders", value="{}", bound="one order or more", remedy="fix one beforehand"
             )
         for order, cap in caps.items():
-            positive("the order less one", order - 1.0, "use orders above 1")
+            above_one(order)
             positive("the RDP budget", cap, "raise epsilon, or choose a higher order")
         self._caps = dict(sorted(caps.items()))
         self._relation = relation
@@ -132,7 +132,7 @@ class RdpFilter:
 
 def _cap(epsilon: float, delta: float, order: float, orders: int) -> float:
     """Return the RDP at this order that leaves (epsilon, delta / orders), rounded down."""
-    positive("the order less one", order - 1.0, "use orders above 1")
+    above_one(order)
     if orders == 1:  # any conversion holds for one order; this one is Canonne, Kamath, Steinke 2020, proposition 12
         cap = epsilon - math.log1p(-1.0 / order) + (math.log(delta) + math.log(order)) / (order - 1.0)
     else:

@@ -46,7 +46,7 @@ def pld_epsilon(event: Event, delta: float, relation: Relation) -> float | None:
     Source: Koskela, Jälkö, Honkela 2020 (composition by Fourier transform); without sampling the exact formula.
     """
     open_delta(delta)
-    require_relation(event, relation)
+    relation = require_relation(event, relation)
     if not has_pld(event):
         return None
     if not is_sampled(event):

@@ -30,7 +30,10 @@ class Relation(enum.StrEnum):
             return cls(label)
         except ValueError:
             raise UnsafePlanError(
-                "unknown neighbouring relation", value=repr(label), bound=", ".join(cls), remedy="name one of these"
+                "unknown neighbouring relation",
+                value=repr(label)[:80],
+                bound=", ".join(cls),
+                remedy="name one of these",
             ) from None
 
     @property
@@ -64,7 +67,7 @@ class Unit(enum.StrEnum):
         except ValueError:
             raise UnsafePlanError(
                 "unknown unit of privacy",
-                value=repr(label),
+                value=repr(label)[:80],
                 bound=", ".join([*cls, "record"]),
                 remedy="per-party clipping protects a party; examples need DP-SGD",
             ) from None

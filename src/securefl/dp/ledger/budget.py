@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from securefl.dp.accounting.floats import open_delta, positive
+from securefl.dp.accounting.floats import above_one, open_delta, positive
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,10 +29,11 @@ class Budget:
     order: float | None = None
 
     def __post_init__(self) -> None:
-        positive("the epsilon of a budget", self.epsilon, "name a positive number")
-        open_delta(self.delta)
+        epsilon = positive("the epsilon of a budget", self.epsilon, "name a positive number")
+        object.__setattr__(self, "epsilon", epsilon)
+        object.__setattr__(self, "delta", open_delta(self.delta))
         if self.order is not None:
-            positive("the order less one", self.order - 1.0, "use an order above 1")
+            object.__setattr__(self, "order", above_one(self.order, "use an order above 1"))
 
     def __str__(self) -> str:
         """Epsilon and delta in words."""

@@ -9,15 +9,20 @@ from typing import ClassVar, Final
 
 from securefl.crypto.random import OS, RandomSource
 from securefl.dp.accounting.events import DiscreteGaussianCentral, DiscreteGaussianLocal, DistributedGaussian, Event
+from securefl.dp.accounting.floats import real, shown
 from securefl.dp.accounting.relations import Relation
 from securefl.dp.conditional_rounding import RoundingBound
 from securefl.dp.mechanisms.mechanism import Floor, Mechanism
+from securefl.dp.modular_grid import MAX_BITS
 from securefl.dp.samplers import discrete_gaussian
 from securefl.dp.samplers.blocks import Integers
 from securefl.errors import UnsafePlanError
 
 LEAST_SIGMA: Final = 0.75
 """Below this the sum of discrete Gaussians is too far from one for its bound to be worth anything."""
+
+MOST_SIGMA: Final = 2.0**MAX_BITS
+"""No ring has room for more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,10 +41,14 @@ class DistributedDiscreteGaussian(Mechanism):
 
     def __post_init__(self) -> None:
         Mechanism.__post_init__(self)
-        if not LEAST_SIGMA <= self.min_sigma < math.inf:
+        if not LEAST_SIGMA <= real(self.min_sigma) <= MOST_SIGMA:
             raise UnsafePlanError(
-                "min_sigma out of range", value=self.min_sigma, bound=f">= {LEAST_SIGMA}", remedy="leave it at 2"
+                "min_sigma out of range",
+                value=shown(self.min_sigma),
+                bound=f"{LEAST_SIGMA}..2^{MAX_BITS}",
+                remedy="leave it at 2",
             )
+        object.__setattr__(self, "min_sigma", float(self.min_sigma))
 
     def shares(self, floor: Floor) -> int:
         """Return m - c."""

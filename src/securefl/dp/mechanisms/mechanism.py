@@ -6,16 +6,15 @@ how many shares of it an adversary cannot take off, and in the event that is acc
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import ClassVar, Final
 
 from securefl.crypto.random import OS, RandomSource
-from securefl.dp.accounting.events import (
-    Event,
-)
-from securefl.dp.accounting.floats import positive
+from securefl.dp.accounting.events import Event
+from securefl.dp.accounting.floats import positive, real, shown
 from securefl.dp.accounting.relations import Relation, Unit
 from securefl.dp.clipping import FlatClip, LayerClip, checked_clip
 from securefl.dp.conditional_rounding import RoundingBound
@@ -45,7 +44,7 @@ class Floor:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Mechanism:
+class Mechanism(abc.ABC):
     """Base of all mechanisms.
 
     Args:
@@ -78,11 +77,20 @@ class Mechanism:
         elif not isinstance(self.clip, LayerClip):
             object.__setattr__(self, "clip", checked_clip(self.clip))
         if self.noise_multiplier is not None:
-            positive("the noise multiplier", self.noise_multiplier, "add noise: without it nothing is private")
+            multiplier = positive(
+                "the noise multiplier", self.noise_multiplier, "add noise: without it nothing is private"
+            )
+            object.__setattr__(self, "noise_multiplier", multiplier)
         if self.denominator is not None:
-            positive("the denominator", self.denominator, "use the number of parties, or an expected sum of weights")
-        if not self.slack > 0:
-            raise UnsafePlanError("slack out of range", value=self.slack, bound="> 0", remedy="1 is beta = e^(-1/2)")
+            denominator = positive(
+                "the denominator", self.denominator, "use the number of parties, or an expected sum of weights"
+            )
+            object.__setattr__(self, "denominator", denominator)
+        if not real(self.slack) > 0:
+            raise UnsafePlanError(
+                "slack out of range", value=shown(self.slack), bound="> 0", remedy="1 is beta = e^(-1/2)"
+            )
+        object.__setattr__(self, "slack", float(self.slack))
         object.__setattr__(self, "relation", Relation.parse(self.relation))
         object.__setattr__(self, "unit", Unit.parse(self.unit))
         Unit.parse(self.unit).require_yielded(dp_sgd=False)
@@ -113,19 +121,19 @@ class Mechanism:
             return self.clip
         return FlatClip(self.clip.clip if isinstance(self.clip, QuantileClip) else self.clip)
 
+    @abc.abstractmethod
     def shares(self, floor: Floor) -> int:
         """How many shares of the variance are certainly there and unknown to the adversary: V is so many times the variance."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def spread(self, variance: float, floor: Floor) -> float:
         """The variance of a coordinate's noise in the sum of all n, for each of them."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def event(self, bound: RoundingBound, variance: float, floor: Floor) -> Event:
         """What one round releases."""
-        raise NotImplementedError
 
-    def check(self, variance: Fraction, floor: Floor) -> None:
+    def check(self, variance: Fraction, floor: Floor) -> None:  # noqa: B027 - most take whatever samplers take
         """Raise where this variance or this floor does not do.
 
         Raises:
@@ -136,9 +144,9 @@ class Mechanism:
         """The least variance that this mechanism takes; on a coarse grid it may be more noise than was asked for."""
         return max(LEAST_VARIANCE, self.min_sigma**2)
 
+    @abc.abstractmethod
     def draw_party(self, variance: Fraction, floor: Floor, count: int, random: RandomSource = OS) -> Integers | None:
         """A party's share of the noise; None where parties add none."""
-        raise NotImplementedError
 
     @property
     def seeds(self) -> int:
@@ -152,8 +160,3 @@ class Mechanism:
     def draw_server(self, variance: Fraction, count: int, random: RandomSource = OS) -> Integers | None:
         """The server's noise; None where it adds none."""
         return None
-
-    @property
-    def demands(self) -> float:
-        """The least standard deviation of a party's share, in grid points."""
-        return self.min_sigma

@@ -66,6 +66,10 @@ class Combiner:
         partials.verify(self.ciphertexts, ctx=self.ctx, threads=self._threads)
         self._partials[party] = partials
 
+    def forget(self, party: int) -> None:
+        """Leave out what a party sent, if anything."""
+        self._partials.pop(party, None)
+
     @property
     def missing(self) -> int:
         """How many more parties are needed."""

@@ -165,6 +165,18 @@ class VerificationKeys:
         return f"<VerificationKeys: {self.threshold} of {len(self.names)}, trusted dealer {fingerprint(self.dealer)}, {self.key!r}>"
 
 
+def dealer_of(data: bytes) -> bytes:
+    """Return the verify key of the dealer that verification keys say they are of, 32 bytes: nobody has checked it.
+
+    Raises:
+        CryptoError: these are none.
+    """
+    try:
+        return codec.decode(VerificationKeysMessage, data, limit=_MAX_BYTES).dealer
+    except MalformedMessageError as error:
+        raise CryptoError("these bytes are no verification keys of a threshold key") from error
+
+
 def generator_of_squares(key: PublicKey) -> int:
     """Return v = x^2 mod n^2, where x = SHAKE256("securefl/v" || n) mod n^2 and n has bits / 8 bytes, big-endian.
 

@@ -1,23 +1,12 @@
-"""What the server does with the mean update."""
+"""Plain averaging: the mean update is added."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Protocol
 
 from securefl.errors import ConfigError
 from securefl.federated.models import Params
-
-
-class ServerOptimizer(Protocol):
-    """A server step as a pure function: whatever it remembers travels in `state`, so a failed round changes nothing."""
-
-    def initial(self, params: Params) -> Any:
-        """Return the state before the first round."""
-
-    def step(self, params: Params, mean: Params, state: Any) -> tuple[Params, Any]:
-        """Return new parameters and state, leaving the arguments as they are."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
