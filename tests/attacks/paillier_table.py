@@ -160,7 +160,9 @@ class Table:
 
     def hand(self, data: bytes, holder: int | Decryptor | None = None) -> list[bytes]:
         """Give a holder one message; returns its answers."""
-        which = holder if isinstance(holder, Decryptor) else self.holders[min(self.holders) if holder is None else holder]
+        which = (
+            holder if isinstance(holder, Decryptor) else self.holders[min(self.holders) if holder is None else holder]
+        )
         return list(which.receive(parse(data, parties=self.n, kinds=PAILLIER_KINDS)))
 
     def inputs(self, parties: Iterable[int] | None = None) -> list[tuple[int, bytes]]:
@@ -191,7 +193,7 @@ class Table:
     def forge(self, body: Any, *, kind: Kind | None = None, binding: bytes | None = None, **header: Any) -> bytes:
         """A message with any body, by default the server's."""
         kinds = {wire.Decrypt: Kind.DECRYPT, wire.Encrypt: Kind.ENCRYPT, wire.EncryptedInput: Kind.ENCRYPTED_INPUT}
-        kinds |= {wire.Decrypted: Kind.DECRYPTED, wire.PartialDecryption: Kind.PARTIALS}
+        kinds |= {wire.Decrypted: Kind.DECRYPTED, wire.PartialDecryption: Kind.PARTIAL_DECRYPTION}
         return seal(
             kinds[type(body)] if kind is None else kind,
             body,

@@ -30,7 +30,9 @@ def doctor(
     key: Annotated[Path | None, typer.Option(metavar="KEY.pem", help="A party's private key.")] = None,
     paillier_key: Annotated[
         Path | None,
-        typer.Option(metavar="NAME.paillier.pub", help="A Paillier key or dealing, compared with the policy's paillier_keys."),
+        typer.Option(
+            metavar="NAME.paillier.pub", help="A Paillier key or dealing, compared with the policy's paillier_keys."
+        ),
     ] = None,
     password_file: PasswordFileOption = None,
     json: JsonOption = None,

@@ -16,6 +16,7 @@ from securefl.errors import ConfigError
 from securefl.plan import Member, Roster
 from securefl.report.files import make_directory, write
 
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
     app.command(epilog="Example: securefl keygen hospital-3 --output keys --password-file secret.txt")(keygen)
@@ -30,7 +31,8 @@ def keygen(
     password_file: PasswordFileOption = None,
     no_password: Annotated[bool, typer.Option("--no-password", help="Leave the private key in clear.")] = False,
     paillier: Annotated[
-        bool, typer.Option("--paillier", help="Make a Paillier key instead: NAME.paillier (sealed) and NAME.paillier.pub.")
+        bool,
+        typer.Option("--paillier", help="Make a Paillier key instead: NAME.paillier (sealed) and NAME.paillier.pub."),
     ] = False,
     bits: Annotated[int | None, typer.Option(help="Of a Paillier key; 3072 unless given.", show_default=False)] = None,
     dealt_to: Annotated[
@@ -69,7 +71,9 @@ def keygen(
             paillier_key(name, output, bits, password_file, force=force)
             return
         if threshold is None or password_file is not None:
-            raise typer.BadParameter("--dealt-to needs --threshold, and no --password-file: each share has a password of its own")
+            raise typer.BadParameter(
+                "--dealt-to needs --threshold, and no --password-file: each share has a password of its own"
+            )
         paillier_dealing(name, output, bits, dealt_to.split(","), threshold, password_dir, force=force)
         return
     private, public = (output / f"{name}{suffix}" for suffix in (".pem", ".pub"))

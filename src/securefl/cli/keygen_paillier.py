@@ -22,7 +22,6 @@ FILE_NAME: Final = re.compile(r"[\w][\w .+@-]*")
 
 _DEFAULT_BITS: Final = 3072
 _PASSWORD_BYTES: Final = 20
-_PASSWORD: Final = ".password"
 
 
 def paillier_key(name: str, output: Path, bits: int | None, password_file: Path | None, *, force: bool) -> None:
@@ -36,7 +35,7 @@ def paillier_key(name: str, output: Path, bits: int | None, password_file: Path 
 
     private, public = output / f"{name}{PRIVATE}", output / f"{name}{PUBLIC}"
     refuse_existing(private, public, force=force)
-    password = new_password(password_file, in_clear="")
+    password = new_password(password_file, remedy="give --password-file FILE")
     key = PrivateKey.generate(_DEFAULT_BITS if bits is None else bits)
     make_directory(output)
     write(private, key.to_bytes(password), mode=0o600, overwrite=force)
@@ -122,7 +121,7 @@ def _password_for(party: str, directory: Path | None) -> str:
     """A share's password: asked for, or that of its file, which is made with 160 random bits where it is missing."""
     if directory is None:
         return new_password_for(f"the share of {party}")
-    path = directory / f"{party}{_PASSWORD}"
+    path = directory / f"{party}.password"
     if not path.exists():
         make_directory(directory)
         write(path, base64.b32encode(OS.token(_PASSWORD_BYTES)).decode().lower() + "\n", mode=0o600, overwrite=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
 
 from securefl.cli.text import printable
 from securefl.errors import ConfigError, RoundAbortedError, SecureFLError
@@ -28,7 +30,8 @@ def entry(arguments: Sequence[str] | None = None) -> NoReturn:
         # A name that the terminal's encoding lacks is shown escaped; it is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        _app()(args=given, prog_name="securefl")
+        with _warnings_as_lines():
+            _app()(args=given, prog_name="securefl")
     except SecureFLError as error:
         if debug:
             raise
@@ -57,6 +60,23 @@ def explained(error: SecureFLError) -> str:
     if isinstance(error, RoundAbortedError) and error.__cause__ is not None:
         text += f" (after: {error.__cause__})"
     return text
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Show securefl's own warnings as one line each, once, without the place in its source."""
+    shown, usual = set(), warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not category.__module__.startswith("securefl."):
+            usual(message, category, *place, **more)
+        elif str(message) not in shown:
+            shown.add(str(message))
+            print(f"securefl: warning: {printable(str(message))}", file=sys.stderr)  # noqa: T201 - one line, as _fail
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _app() -> Callable[..., object]:

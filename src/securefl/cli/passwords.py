@@ -11,21 +11,20 @@ from securefl.crypto.signing import SigningKey
 from securefl.errors import ConfigError, SecureFLError
 from securefl.report.files import read_password, read_text
 
+_FILE = "give --password-file FILE"
 
-_IN_CLEAR = ", or --no-password for a key in clear"
 
-
-def new_password(file: Path | None, *, in_clear: str = _IN_CLEAR) -> bytes:
+def new_password(file: Path | None, *, remedy: str = f"{_FILE}, or --no-password for a key in clear") -> bytes:
     """The password for a new key: that in `file`, or asked for twice.
 
     Args:
         file: the password file; None to ask.
-        in_clear: what else could be done where nobody is there to be asked.
+        remedy: what to do where nobody is there to be asked.
 
     Raises:
         ConfigError: it is empty, or nobody is there to be asked.
     """
-    password = read_password(file) if file else _asked("Password for the new key", confirm=True, in_clear=in_clear)
+    password = read_password(file) if file else _asked("Password for the new key", confirm=True, remedy=remedy)
     return password.encode()
 
 
@@ -58,11 +57,8 @@ def new_password_for(whom: str) -> str:
     return _asked(f"Password for {whom}", confirm=True, remedy="give --password-dir DIR")
 
 
-def _asked(prompt: str, *, confirm: bool, remedy: str = "give --password-file FILE") -> str:
+def _asked(prompt: str, *, confirm: bool, remedy: str = _FILE) -> str:
     if not sys.stdin.isatty():
-        raise ConfigError(
-            "a password is needed and there is no terminal to ask at",
-            remedy="give --password-file FILE" + in_clear,
-        )
+        raise ConfigError("a password is needed and there is no terminal to ask at", remedy=remedy)
     password: str = typer.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
     return password

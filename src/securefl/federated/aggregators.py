@@ -133,7 +133,7 @@ class PlainAverage:
         return PlainOutcome(
             mean={
                 name: np.average([updates[p][name].astype(np.float64) for p in survivors], axis=0, weights=share)
-                for name in model
+                for name in updates[survivors[0]]
             },
             survivors=survivors,
             dropped=dict(drop),
@@ -155,6 +155,9 @@ class SecureAverage:
         ledger: needed under a private plan, in which all parties weigh the same.
         key_holder: under a Paillier plan the private key; or the dealing whose shares the parties have.
         random_for: the source of a round's secrets by its number, for tests that repeat a run to the bit.
+
+    Attributes:
+        rounds: how many were begun, those before a resumption included.
 
     Raises:
         SecureFLError: the plan is not one for these parties, or private and without a ledger.
@@ -178,7 +181,7 @@ class SecureAverage:
         self._parties = tuple(parties)
         self._new_session = functools.partial(MemorySession, ledger=ledger, key_holder=key_holder)
         self._random_for = random_for
-        self._rounds = 0
+        self.rounds = 0
         # One session for all rounds where the same parties meet in each: keys can ride ahead, and a clip can adapt.
         self._session = (
             self._new_session(plan, self._parties) if plan.parties == len(parties) and random_for is None else None
@@ -196,12 +199,12 @@ class SecureAverage:
         """Run one round of the protocol; metrics that the plan does not declare stay with the party."""
         told = {party: {name: own[name] for name in self._declared} for party, own in metrics.items()}
         shares = weights if self._weighted else None
-        self._rounds += 1
+        self.rounds += 1
         session = self._session or self._session_of(tuple(updates))
         outcome: RoundOutcome = session.round(updates, weights=shares, metrics=told, model=model, drop=drop)
         return outcome
 
     def _session_of(self, parties: tuple[str, ...]) -> MemorySession:
         """A session for one round: of those who were sampled, or under a source of randomness that repeats."""
-        random = OS if self._random_for is None else self._random_for(self._rounds)
+        random = OS if self._random_for is None else self._random_for(self.rounds)
         return self._new_session(self._plan, parties, random=random)

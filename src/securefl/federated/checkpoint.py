@@ -71,7 +71,7 @@ def load(path: str | Path, *, parties: Sequence[str], ledger: Path | None = None
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about: dict[str, Any] = json.loads(arrays.pop(_ABOUT).tobytes())
         history = History.from_dict(about["history"])

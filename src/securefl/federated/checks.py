@@ -72,7 +72,10 @@ def check_plan(
             f"plan: got parties={plan.parties}, needs {taking_part}, the number of {who}",
             remedy=f"use Plan(parties={taking_part})",
         )
-    wanted = {name: (leaf.shape, leaf.dtype.name) for name, leaf in algorithm.sends(params).items()}
+    from securefl.encoding.layout import Layout  # brings the cryptography with it, which plain training does not need
+
+    template = {name: (leaf.shape, leaf.dtype.name) for name, leaf in algorithm.sends(params).items()}
+    wanted = {leaf.name: (tuple(leaf.shape), leaf.dtype) for leaf in Layout.from_template(template).leaves}
     planned = {leaf.name: (tuple(leaf.shape), leaf.dtype) for leaf in plan.layout.leaves}
     if planned != wanted:
         odd = sorted(name for name in {*planned, *wanted} if planned.get(name) != wanted.get(name))

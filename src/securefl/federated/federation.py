@@ -103,7 +103,8 @@ class Federation:
         self.aggregator: Aggregator = aggregator or PlainAverage()
         self._ledger = None if ledger is None else ledger.path
         self._model, self._clients, self._test = model, dict(clients), test
-        learnt = self._algorithm.learns(params)  # raises where algorithm and model do not fit
+        self._algorithm.sends(params)  # raises where algorithm and model do not fit
+        learnt = self._algorithm.learns(params)
         self._state = TrainingState(params, self._server.initial(learnt), self._algorithm.initial_broadcast(params))
 
     @property
@@ -193,6 +194,8 @@ class Federation:
         state = load(checkpoint, parties=self.parties, ledger=self._ledger)
         check_same(self._state, state, self._server, self._algorithm, checkpoint)
         self._state = state
+        if isinstance(self.aggregator, SecureAverage):
+            self.aggregator.rounds = len(state.history)
         return self
 
     def _round(self) -> RoundRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from securefl.errors import ConfigError
 from securefl.federated.datasets import Dataset
+from securefl.federated.seeds import Use, generator
 
 Params: TypeAlias = dict[str, npt.NDArray[Any]]
 """A model's parameters, or anything of their shape (a gradient, an update), by tensor name."""
@@ -94,8 +96,92 @@ class SoftmaxRegression:
 
     @staticmethod
     def _log_probabilities(params: Params, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        logits = inputs @ params["weight"] + params["bias"]
-        # The largest logit becomes 0, so that no exponential overflows and their sum is at least 1.
-        logits -= logits.max(axis=1, keepdims=True)
-        log_probabilities: npt.NDArray[Any] = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        return log_probabilities
+        return _log_softmax(inputs @ params["weight"] + params["bias"])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Perceptron:
+    """A multilayer perceptron in numpy: ReLU between layers, trained by cross-entropy (in nats).
+
+    Args:
+        features: d; inputs (n, ...) are flattened to (n, d).
+        classes: k; labels are 0..k-1.
+        hidden: widths of the layers between.
+
+    Parameters are float32: "layer0.weight" (d, h), "layer0.bias" (h,), and so on; the last layer is called "head".
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    features: int
+    classes: int
+    hidden: tuple[int, ...] = (32,)
+
+    def __post_init__(self) -> None:
+        if self.features < 1 or self.classes < 2 or not self.hidden or min(self.hidden) < 1:
+            raise ConfigError(f"got {self}, needs features >= 1, classes >= 2 and hidden widths >= 1")
+
+    def initial(self, seed: int) -> Params:
+        """Return weights uniform in +-sqrt(6 / fan-in), and biases of zero.
+
+        Source: He et al. 2015 (arXiv:1502.01852), section 2.2.
+        """
+        rng = generator(seed, Use.INITIAL)
+        params: Params = {}
+        for name, rows, columns in self._layers():
+            limit = math.sqrt(6 / rows)
+            params[f"{name}.weight"] = rng.uniform(-limit, limit, (rows, columns)).astype(np.float32)
+            params[f"{name}.bias"] = np.zeros(columns, dtype=np.float32)
+        return params
+
+    def loss_and_gradient(self, params: Params, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[float, Params]:
+        """Return the mean cross-entropy over (x, y), and its gradient, in the dtypes of `params`."""
+        inputs = [x.reshape(len(x), self.features)]
+        names = [name for name, _, _ in self._layers()]
+        for name in names[:-1]:
+            inputs.append(np.maximum(inputs[-1] @ params[f"{name}.weight"] + params[f"{name}.bias"], 0))
+        log_probabilities = self._log_probabilities(params, x)
+        rows = np.arange(len(y))
+        residual = np.exp(log_probabilities)
+        residual[rows, y] -= 1.0
+        residual /= len(y)
+        gradient: Params = {}
+        for name, layer in zip(reversed(names), reversed(inputs), strict=True):
+            gradient[f"{name}.weight"] = layer.T @ residual
+            gradient[f"{name}.bias"] = residual.sum(axis=0)
+            residual = (residual @ params[f"{name}.weight"].T) * (layer > 0)
+        loss = -float(log_probabilities[rows, y].mean())
+        return loss, {name: gradient[name].astype(leaf.dtype, copy=False) for name, leaf in params.items()}
+
+    def predict(self, params: Params, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the most likely class of each row, int64, (n,)."""
+        labels: npt.NDArray[np.int64] = self._log_probabilities(params, x).argmax(axis=1)
+        return labels
+
+    def evaluate(self, params: Params, dataset: Dataset) -> dict[str, float]:
+        """Return the mean cross-entropy as "loss" and the share of correct predictions as "accuracy"."""
+        log_probabilities = self._log_probabilities(params, dataset.x)
+        return {
+            "loss": float(-log_probabilities[np.arange(len(dataset)), dataset.y].mean()),
+            "accuracy": float((log_probabilities.argmax(axis=1) == dataset.y).mean()),
+        }
+
+    def _layers(self) -> list[tuple[str, int, int]]:
+        widths = (self.features, *self.hidden, self.classes)
+        names = [*(f"layer{i}" for i in range(len(self.hidden))), "head"]
+        return [(name, widths[i], widths[i + 1]) for i, name in enumerate(names)]
+
+    def _log_probabilities(self, params: Params, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        layer = x.reshape(len(x), self.features)
+        for name, _, _ in self._layers()[:-1]:
+            layer = np.maximum(layer @ params[f"{name}.weight"] + params[f"{name}.bias"], 0)
+        logits = layer @ params["head.weight"] + params["head.bias"]
+        return _log_softmax(logits)
+
+
+def _log_softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    # The largest logit becomes 0, so that no exponential overflows and their sum is at least 1.
+    logits = logits - logits.max(axis=1, keepdims=True)
+    log_probabilities: npt.NDArray[Any] = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return log_probabilities

@@ -25,6 +25,7 @@ class Use(enum.IntEnum):
     FEATURE_SHIFT = 11
     STRAGGLERS = 12
     SYNTHETIC = 13
+    INITIAL = 14
 
 
 def checked(seed: int) -> int:

@@ -219,13 +219,9 @@ def _signals(wear: Floats, rng: np.random.Generator) -> Floats:
     worn = wear[:, :, None, None]
     size = 1.0 + worn * np.array([0.0, 1.5, 0.0, 0.7])
     drift = worn * np.array([1.5, 0.0, -1.0, 0.3])
-    return (
-        level
-        + load
-        + drift
-        + disturbed * np.array([1.0, 0.0, 0.0, 1.0])
-        + size * noise.reshape(machines, windows, _SAMPLES, sensors)
-    )
+    harmless = disturbed * np.array([1.0, 0.0, 0.0, 1.0])
+    signals: Floats = level + load + drift + harmless + size * noise.reshape(machines, windows, _SAMPLES, sensors)
+    return signals
 
 
 def _window_features(signals: Floats) -> npt.NDArray[np.float32]:

@@ -121,7 +121,9 @@ def check_files(
     if identity and members:
         _tried(checks, "key, roster", lambda: _owner_of(identity, members), lambda name: f"the key of {name!r}")
     if encrypting and floors:
-        _tried(checks, "key, policy", lambda: check_pinned(floors, encrypting), lambda _: "the policy has the Paillier key")
+        _tried(
+            checks, "key, policy", lambda: check_pinned(floors, encrypting), lambda _: "the policy has the Paillier key"
+        )
     return checks
 
 

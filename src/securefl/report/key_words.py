@@ -27,7 +27,7 @@ def doers(plan: Plan, step: str) -> int:
     """How many share the work and the bytes of a step in one round: the parties, or the one who decrypts."""
     protocol = plan.protocol
     alone = isinstance(protocol, Paillier) and protocol.holder != KeyModel.THRESHOLD and step == Step.UNMASK
-    return 1 if alone else plan.parties
+    return 1 if alone else plan.parameters.parties
 
 
 def decrypts(plan: Plan) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from securefl.paillier.threshold.safe_primes import Search
 
 
-@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+@dataclasses.dataclass(frozen=True, slots=True, repr=False, eq=False)
 class RehearsalKey(Redacted):
     """What an experiment encrypts under, and decrypts with.
 
@@ -55,27 +55,26 @@ def rehearsal_key(
     from securefl.paillier.threshold import VerificationKeys, deal, safe_private_key
 
     dealt = wanted.holder == "threshold"
-    if wanted.key and is_public(wanted.key):
-        public = load_public(wanted.key)
-        if isinstance(public, VerificationKeys) != dealt:
-            what = "a dealing" if dealt else "a public key"
-            raise ConfigError(
-                f"{place}: [paillier] key {wanted.key} is not {what}, which holder {wanted.holder!r} needs",
-                remedy="give the key's file, or another holder",
-            )
-        return RehearsalKey(public, None)
-    if wanted.key:
-        key = load_private(wanted.key, read_password(_password_file(wanted, place)))
-    elif dealt:
-        key = safe_private_key(wanted.bits, progress=search)
-    else:
-        key = PrivateKey.generate(wanted.bits)
-    if not dealt:
-        return RehearsalKey(key.public_key, key)
     try:
+        if wanted.key and is_public(wanted.key):
+            public = load_public(wanted.key)
+            if isinstance(public, VerificationKeys) != dealt:
+                raise ConfigError(
+                    f"key {wanted.key} is not {'a dealing' if dealt else 'a public key'}, which holder {wanted.holder!r} needs",
+                    remedy="name another file, or another holder",
+                )
+            return RehearsalKey(public, None)
+        if wanted.key:
+            key = load_private(wanted.key, read_password(_password_file(wanted)))
+        elif dealt:
+            key = safe_private_key(wanted.bits, progress=search)
+        else:
+            key = PrivateKey.generate(wanted.bits)
+        if not dealt:
+            return RehearsalKey(key.public_key, key)
         # In a rehearsal this process is the trusted dealer, and all the parties.
         dealing = deal(key, parties, threshold=_threshold(config, len(parties)), dealer=SigningKey.generate())
-    except CryptoError as error:
+    except (ConfigError, CryptoError) as error:
         raise ConfigError(f"{place}: [paillier] {error.message}", remedy=error.remedy) from error
     return RehearsalKey(dealing.keys, dealing)
 
@@ -102,7 +101,9 @@ def fresh_key(config: ExperimentConfig | None) -> bool:
 def note_fresh_key(refusal: PolicyRefusedError, config: ExperimentConfig) -> None:
     """Say of a policy's refusal that no policy can know the key, where it was made for the occasion."""
     if refusal.floor == "paillier_keys" and fresh_key(config):
-        refusal.add_note("this key was made for the check: name the real one, of which the public file will do, as paillier.key")
+        refusal.add_note(
+            "this key was made for the check: name the real one, of which the public file will do, as paillier.key"
+        )
 
 
 def _check(config: ExperimentConfig, place: str) -> None:
@@ -134,11 +135,11 @@ def _check(config: ExperimentConfig, place: str) -> None:
         )
 
 
-def _password_file(wanted: PaillierConfig, place: str) -> str:
+def _password_file(wanted: PaillierConfig) -> str:
     if not wanted.key_password_file:
         raise ConfigError(
-            f"{place}: paillier.key is a private key, which is sealed, and paillier.key_password_file is not set",
-            remedy=f"name the file with the password of {wanted.key}",
+            f"key {wanted.key} is private, which is sealed, and key_password_file is not set",
+            remedy="name the file with its password",
         )
     return wanted.key_password_file
 

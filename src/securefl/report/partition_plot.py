@@ -66,6 +66,7 @@ def draw(counts: npt.ArrayLike, path: Path, *, title: str, parties: Sequence[str
         axes.set_title(title)
         axes.set_ylabel("examples")
         axes.set_xlabel("party")
+        axes.set_ylim(0, 1.05 * max(1, table.sum(axis=1).max()))
         axes.set_xlim(-0.6, len(table) - 0.4)
         axes.grid(visible=False, axis="x")
         _ticks(axes, len(table), parties)
@@ -97,6 +98,7 @@ def _bars(drawn: Figure, axes: Axes, table: npt.NDArray[np.int64]) -> None:
     places, below = np.arange(len(table)), np.zeros(len(table), dtype=np.int64)
     classes = table.shape[1]
     scale = colormaps["turbo"].resampled(classes)
+    # Beyond six no palette serves colour-blind readers; that colours stand in the legend's order must help.
     few = classes <= len(_FEW)
     # A hair of white tells neighbours apart where bars are wide enough for it.
     edge: dict[str, Any] = (

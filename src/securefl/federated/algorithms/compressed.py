@@ -32,7 +32,7 @@ class RandomSubspace(Algorithm):
         seed: of all rounds' subspaces.
 
     Raises:
-        ConfigError: an argument is out of range.
+        ConfigError: an argument is out of range; when a federation is made, control variates within.
 
     Source: Konecny et al. 2016, Federated learning: strategies for improving communication efficiency (arXiv:1610.05492), section 2
         (random mask) and 3 (structured random rotations).
@@ -52,7 +52,13 @@ class RandomSubspace(Algorithm):
         return self.inner.weighted
 
     def sends(self, params: Params) -> Params:
-        """K values."""
+        """The coordinates within the subspace."""
+        if self.inner.initial_broadcast(params):
+            raise ConfigError(
+                f"RandomSubspace around {type(self.inner).__name__}: its control variates steer every later step, and with the noise "
+                "of a subspace in them training diverges",
+                remedy="use FedAvg or FedProx within, or Scaffold whole",
+            )
         total = _length(self.inner.sends(params))
         if self.size > _padded(total):
             raise ConfigError(

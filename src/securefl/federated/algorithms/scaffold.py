@@ -11,7 +11,7 @@ from securefl.federated.algorithms.base import LocalTask, LocalUpdate
 from securefl.federated.algorithms.local_sgd import Correction, LocalSGD, difference, received_metrics
 from securefl.federated.models import Params
 
-_CONTROL: Final = "control/"
+_CONTROL: Final = "control."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
+
 from securefl.errors import ConfigError
 from securefl.federated.models import Params
 
@@ -38,7 +40,7 @@ class Averaging:
     def step(self, params: Params, mean: Params, state: None) -> tuple[Params, None]:
         """Return params + learning_rate * mean in the dtypes of `params`."""
         stepped = {
-            name: (leaf + self.learning_rate * mean[name]).astype(leaf.dtype, copy=False)
+            name: np.asarray(leaf + self.learning_rate * mean[name]).astype(leaf.dtype, copy=False)
             for name, leaf in params.items()
         }
         return stepped, state

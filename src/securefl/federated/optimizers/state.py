@@ -95,8 +95,9 @@ def stepped(optimizer: ServerOptimizer, rule: Rule, params: Params, mean: Params
     after: State = {}
     for name, leaf in params.items():
         change, new = rule({slot: state[f"{slot}/{name}"] for slot in slots}, np.asarray(mean[name], dtype=np.float64))
-        moved[name] = (leaf + change).astype(leaf.dtype, copy=False)
-        after |= {f"{slot}/{name}": array for slot, array in new.items()}
+        # numpy makes numbers of arrays without axes, which would not fit what `initial` gave.
+        moved[name] = np.asarray(leaf + change).astype(leaf.dtype, copy=False)
+        after |= {f"{slot}/{name}": np.asarray(array) for slot, array in new.items()}
     return moved, after
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,15 +76,15 @@ def krum_scores(updates: Sequence[Params], f: int) -> npt.NDArray[np.float64]:
         ConfigError, LayoutMismatchError, NonFiniteError: as for `krum`.
     """
     check_count("f", f, 0)
-    found: list[Any] = []
+    found: list[Floats] = []
 
     def reduce(rows: Floats) -> Floats:
         found.append(_scores(rows, f))
-        return rows[0]
+        first: Floats = rows[0]
+        return first
 
     by_rows(updates, reduce, least=2 * f + 3, rule="Krum")
-    scores: npt.NDArray[np.float64] = found[0]
-    return scores
+    return found[0]
 
 
 def _scores(rows: Floats, f: int) -> Floats:
