@@ -13,12 +13,14 @@ from securefl.dp.ledger import PrivacyLedger
 from securefl.engines.actors import Actors, Casting
 from securefl.engines.faults import Fault, collect
 from securefl.engines.network import Mail, Network
-from securefl.errors import ConfigError, EncodingError, RoundAbortedError, SecureFLError
+from securefl.errors import ConfigError, EncodingError, MalformedMessageError, RoundAbortedError, SecureFLError
 from securefl.pipeline import check_update
 from securefl.plan import Plan, Roster
 from securefl.policy import ClientPolicy
 from securefl.session import RoundResult
 from securefl.types import Step, Tree
+from securefl.wire.envelope import parse
+from securefl.wire.messages import PAILLIER_KINDS, SECAGG_KINDS, Kind
 
 if TYPE_CHECKING:
     from securefl.engines.actors import KeyHolder
@@ -200,9 +202,14 @@ class _Exchange:
             submit()
         while not self._server.done:
             step = self._server.step or Step.ADVERTISE
+            mail = self._network.down(step, outbox)
+            answers: Mail = []
             if self._shared_ledger:
+                # Invitations first: who is invited asks the ledger, and must not find this very round in it, under a later context.
+                answers = self._ask(step, [letter for letter in mail if self._invites(letter[1])])
+                mail = [letter for letter in mail if not self._invites(letter[1])]
                 self._server.charge_ahead()
-            answers = self._ask(step, self._network.down(step, outbox))
+            answers += self._ask(step, mail)
             if step is Step.ADVERTISE:
                 submit()
             outbox = []
@@ -212,6 +219,13 @@ class _Exchange:
                 outbox = self._timed(step, _SERVER, self._server.close_phase)
             for name, data in self._network.late():
                 self._give(step, name, data)
+
+    def _invites(self, data: bytes) -> bool:
+        try:
+            kinds = SECAGG_KINDS | PAILLIER_KINDS
+            return parse(data, parties=len(self._actors.parties), kinds=kinds).kind is Kind.INVITE
+        except MalformedMessageError:
+            return False  # a fault spoiled it
 
     def _ask(self, step: Step, mail: Mail) -> Mail:
         """Deliver the server's messages; returns the answers. A party that refuses falls silent, as a real one would."""

@@ -206,6 +206,7 @@ class Federation:
         sampled = self._sampler.for_round(self._seed, number, self.parties)
         works = self._stragglers.for_round(number, sampled, getattr(self._algorithm, "epochs", 1))
         drop = {**(self._dropouts.for_round(number, sampled) if self._dropouts else {}), **missing_deadline(works)}
+        # Who misses the deadline has trained all the same, and is dropped before its vector arrives.
         local = {party: self._train(number, party, works[party].fraction or 1.0) for party in sampled}
         trained = time.perf_counter()
         outcome = self.aggregator.round(

@@ -32,6 +32,7 @@ from securefl.session.account import Account
 from securefl.session.diary import Diary
 from securefl.session.invitation import plan_in
 from securefl.session.snapshot import (
+    Lock,
     SavedClient,
     SavedRound,
     check_not_left,
@@ -126,6 +127,11 @@ class SecAggClient(Redacted):
     def state(self) -> ClientState:
         """Where this party stands in its round."""
         return self._round.state if self._round else ClientState.START
+
+    @property
+    def has_keys_ahead(self) -> bool:
+        """Whether keys for the next round were sent ahead, and wait for it."""
+        return self._next is not None
 
     @property
     def rounds_joined(self) -> int:
@@ -391,8 +397,11 @@ class SecAggClient(Redacted):
             self._round = self._next = self._submission = None
             self._asked, self._answers = b"", []
 
-    def save(self, password: str | bytes) -> bytes:
-        """Where this party stands, sealed under a password; between any two messages. The update is not in it: submit it again.
+    def save(self, password: Lock) -> bytes:
+        """Where this party stands, sealed, between any two messages. The update is not in it: submit it again.
+
+        Args:
+            password: or a `Secret` of 32 random bytes, which is the key itself.
 
         Raises:
             LocalProtocolError: this party has no used-file.
@@ -417,7 +426,7 @@ class SecAggClient(Redacted):
     def restore(
         cls,
         snapshot: bytes,
-        password: str | bytes,
+        password: Lock,
         *,
         roster: Roster,
         policy: ClientPolicy,

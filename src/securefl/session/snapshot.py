@@ -1,4 +1,4 @@
-"""Snapshots: a session between two messages, sealed under a password, to go on from after a crash.
+"""Snapshots: a session between two messages, sealed under a password or a key, to go on from after a crash.
 
 A snapshot holds every secret of its round, so it exists encrypted only. What it cannot hold is the knowledge of what was sent after it
 was written: that is the used-file's, which every snapshot is tied to.
@@ -6,12 +6,14 @@ was written: that is the used-file's, which every snapshot is tied to.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from securefl.crypto import aead
 from securefl.crypto.password import open_with_password, seal_with_password
 from securefl.crypto.random import RandomSource
+from securefl.crypto.secret import Secret
 from securefl.errors import ConfigError, CryptoError, LocalProtocolError, MalformedMessageError, SecretMisuseError
 from securefl.records.receipt import Answered
 from securefl.records.used_file import UsedFile
@@ -111,13 +113,19 @@ def mark(used: UsedFile) -> UsedMark:
     return UsedMark(used.id, count, used.history(count))
 
 
-def seal(saved: SavedClient | SavedServer, password: str | bytes, random: RandomSource) -> bytes:
+Lock: TypeAlias = str | bytes | Secret
+"""A password; or a `Secret` of 32 random bytes, which is the key itself and costs no stretching."""
+
+
+def seal(saved: SavedClient | SavedServer, lock: Lock, random: RandomSource) -> bytes:
     """The snapshot's bytes."""
     purpose = CLIENT if isinstance(saved, SavedClient) else SERVER
-    return seal_with_password(codec.encode(saved), password, purpose=purpose, random=random)
+    if isinstance(lock, Secret):
+        return aead.seal(lock.reveal(), codec.encode(saved), aad=purpose, random=random)
+    return seal_with_password(codec.encode(saved), lock, purpose=purpose, random=random)
 
 
-def unseal(kind: type[SavedT], data: bytes, password: str | bytes, used: UsedFile) -> SavedT:
+def unseal(kind: type[SavedT], data: bytes, lock: Lock, used: UsedFile) -> SavedT:
     """What `seal` sealed, if it may still be used.
 
     Raises:
@@ -125,7 +133,10 @@ def unseal(kind: type[SavedT], data: bytes, password: str | bytes, used: UsedFil
         SecretMisuseError: its used-file is another, or has fewer records than when the snapshot was made.
     """
     purpose = CLIENT if kind is SavedClient else SERVER
-    plain = open_with_password(data, password, purpose=purpose)
+    if isinstance(lock, Secret):
+        plain = aead.unseal(lock.reveal(), data, aad=purpose)
+    else:
+        plain = open_with_password(data, lock, purpose=purpose)
     try:
         saved = codec.decode(kind, plain, limit=len(plain))
     except MalformedMessageError as error:

@@ -132,7 +132,8 @@ class LocalSGD(Algorithm):
 
 def planned_steps(examples: int, epochs: int, batch_size: int, work: float) -> int:
     """Steps of all epochs, times the share of the work that gets done, rounded up."""
-    return max(1, math.ceil(epochs * -(-examples // batch_size) * work))
+    # Rounded first: e of E epochs as a float is at times a little more than it is, which would be a step too many.
+    return max(1, math.ceil(round(epochs * -(-examples // batch_size) * work, 9)))
 
 
 def difference(trained: Params, start: Params, names: Any = None) -> Params:
