@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import functools
 import io
+import json
 import os
 import re
 import shlex
@@ -27,9 +29,12 @@ import click
 import pytest
 
 import securefl as sfl
+from securefl.paillier.rounds import states as paillier_states
+from securefl.paillier.threshold import deal
 from securefl.secagg.states import CLIENT, FROM_PARTIES, SERVER, SERVER_COLLECTS, ClientState, ServerState
 from securefl.session.disclosure import disclosures
-from securefl.types import ServerModel
+from securefl.types import KeyModel, ServerModel
+from securefl.wire.messages import Kind
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -239,6 +244,15 @@ def server_diagram() -> str:
     return _diagram(models, ServerState.START, ServerState.DONE)
 
 
+def paillier_client_diagram() -> str:
+    """The transition table of a party in an encrypted round."""
+    models: dict[tuple[str, str, str], list[str]] = {}
+    for (state, kind), following in paillier_states.CLIENT.items():
+        act = "sends" if kind is Kind.ENCRYPTED_INPUT else "receives"
+        models[state, f"{act} {kind.name.lower()}", following] = ["separate", "clients", "threshold"]
+    return _diagram(models, paillier_states.ClientState.START, paillier_states.ClientState.ENCRYPTED)
+
+
 def _diagram(arrows, start, end) -> str:
     lines = ["stateDiagram-v2", f"    [*] --> {start.value}"]
     for (state, label, following), models in arrows.items():
@@ -247,7 +261,10 @@ def _diagram(arrows, start, end) -> str:
     return "\n".join([*lines, f"    {end.value} --> [*]"]) + "\n"
 
 
-@pytest.mark.parametrize(("who", "drawn"), [("client", client_diagram), ("server", server_diagram)])
+@pytest.mark.parametrize(
+    ("who", "drawn"),
+    [("client", client_diagram), ("server", server_diagram), ("paillier client", paillier_client_diagram)],
+)
 def test_state_diagrams_are_those_of_the_tables(who, drawn):
     text = (ROOT / "docs" / "states.md").read_text(encoding="utf-8")
     block = re.search(rf"<!-- states: {who} -->\n```mermaid\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
@@ -296,4 +313,49 @@ def test_security_page_tells_what_reports_tell(column, parties, protocol):
             what, who = what.replace(ours, theirs), who.replace(ours, theirs)
         assert said.pop(what) == who
     # What is left holds under another server model or graph only.
+    assert set(said.values()) <= {"-"}
+
+
+@functools.cache
+def key_of(holder: str):
+    """A public key, or what was published of one that any four of six parties hold."""
+    stored = json.loads((ROOT / "tests" / "conformance" / "keys.json").read_text())
+    primes = stored["safe" if holder == KeyModel.THRESHOLD else "ordinary"]
+    key = sfl.paillier.PrivateKey(*(int(prime, 16) for prime in primes))
+    if holder != KeyModel.THRESHOLD:
+        return key.public_key
+    names = [f"party-{i}" for i in range(6)]
+    return deal(key, names, threshold=4, dealer=sfl.SigningKey.generate()).keys
+
+
+@pytest.mark.filterwarnings("ignore::securefl.paillier.SmallKeyWarning")
+@pytest.mark.parametrize(
+    ("column", "holder", "audited"),
+    [(1, "separate", False), (2, "separate", True), (3, "clients", False), (4, "threshold", False)],
+)
+def test_security_page_tells_what_reports_tell_under_a_key(column, holder, audited):
+    """Each row of `disclosures` of a Paillier plan stands in SECURITY.md's table, with the same answer per key model."""
+    plan = sfl.Plan(
+        template={"w": ((3,), "float32")},
+        parties=6,
+        protocol=sfl.Paillier(key_of(holder), holder, audited),
+        max_weight=100,
+        metrics={"loss": (0.0, 1.0)},
+    )
+    chosen = plan.parameters
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    said = {row[0]: row[column] for row in table(text, "Paillier encryption")}
+    names = {
+        f"at least {chosen.min_survivors} vectors": "at least `min_survivors` vectors",
+        "loss": "the plan's metrics",
+    }
+    if holder != "clients":
+        names[f"at most {chosen.max_colluders} parties"] = "at most c parties"
+    if holder == "threshold":
+        names |= {"any 4 parties": "any t parties", "4 parties that side": "t parties that side"}
+    for row in disclosures(plan):
+        what, who = row.what, row.who
+        for ours, theirs in names.items():
+            what, who = what.replace(ours, theirs), who.replace(ours, theirs)
+        assert said.pop(what) == who
     assert set(said.values()) <= {"-"}

@@ -212,6 +212,13 @@ class Paillier:
                 f"max_colluders {colluders}: {'5 % of the parties' if noisy else 'the most that the rest bears'}"
             )
         _whole("max_colluders", colluders, 0, max(0, most), self._bound_on_colluders())
+        if self.audited and self.holder == KeyModel.CLIENTS:
+            raise UnsafePlanError(
+                "clients who all have the key could each be shown another sum of one round, and their difference is a vector",
+                value="audited, held by the clients",
+                bound="a separate holder, or a key that was dealt",
+                remedy='use holder="separate", or the verification keys of a dealing',
+            )
         if self.audited and keys is not None and 2 * threshold <= n + colluders:
             raise UnsafePlanError(
                 "two groups of share-holders could be shown two sums of one round",

@@ -44,7 +44,8 @@ class Spent:
         Raises:
             SecretMisuseError: one was before.
         """
-        self._spend(Step.MASKED_INPUT, context, "vector was encrypted", "the ledger's entry pays for one vector")
+        # Recorded as keys are under masks: by this step a used-file counts the rounds that its party joined, under any protocol.
+        self._spend(Step.ADVERTISE, context, "vector was encrypted", "the ledger's entry pays for one vector")
 
     def _spend(self, step: str, context: PaillierContext, what: str, why: str) -> None:
         round_number, session = context.round.round, context.round.session

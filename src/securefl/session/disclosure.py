@@ -85,8 +85,9 @@ def _under_a_key(plan: Plan, protocol: Paillier) -> list[Disclosure]:
         if protocol.audited
         else Disclosure(
             "all of the above",
-            "a server that deviates: it can have one party's ciphertexts decrypted in place of the sum; plan with audited=True if it "
-            "might",
+            "a server that deviates: it can have one party's ciphertexts decrypted in place of the sum; "
+            + ("have the key held elsewhere" if model is KeyModel.CLIENTS else "plan with audited=True")
+            + " if it might",
         )
     )
     return [

@@ -89,6 +89,7 @@ class PaillierClient(Redacted):
         self._roster = roster
         self._identity = identity
         self._key = key
+        self._used = used
         self._spent = Spent(used)
         self._random = random
         self._threads = threads
@@ -115,8 +116,8 @@ class PaillierClient(Redacted):
 
     @property
     def rounds_joined(self) -> int:
-        """Rounds that this party accepted since it was made."""
-        return self._joined
+        """Rounds that this party accepted since it was made, or encrypted a vector for by its used-file, whichever are more."""
+        return self._joined if self._used is None else max(self._joined, self._used.rounds())
 
     def submit(
         self, update: Tree, *, weight: int = 1, metrics: Mapping[str, float] | None = None, model: Tree | None = None
@@ -199,7 +200,7 @@ class PaillierClient(Redacted):
                 suspects=(SERVER,),
                 remedy="ignore it",
             )
-        self._account.check_policy(plan, context.round, context.ctx0, self._joined)
+        self._account.check_policy(plan, context.round, context.ctx0, self.rounds_joined)
         self._account.require_budget(plan, context.round, context.ctx0)
         protocol = plan.protocol
         if not isinstance(protocol, Paillier):
