@@ -16,7 +16,7 @@ import concurrent.futures
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +198,7 @@ def tasks_for(*, quick: bool, rounds: int, seeds: int) -> list[Task]:
         for setting, rules in RULES.items()
         for rule in rules
         for attack in ATTACKS
-        if not (quick and (rule not in {"mean", "median"} or attack not in {NO_ATTACK, FLIP, SCALED}))
+        if not (quick and (rule not in {"mean", "median"} or attack not in {NO_ATTACK, FLIP, SCALED, WITHIN}))
         and not (setting == "clear" and attack == WITHIN)
     ]
     if not quick:
@@ -210,17 +210,22 @@ def tasks_for(*, quick: bool, rounds: int, seeds: int) -> list[Task]:
 
 def run(tasks: Sequence[Task], workers: int, progress: Progress) -> list[dict[str, float]]:
     """Train all; in order."""
-    progress.case(f"{len(tasks)} trainings")
-    found = []
-    if workers == 1:
-        for number, task in enumerate(tasks, 1):
-            found.append(train(task))
-            progress.step("training", number, len(tasks))
-        return found
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-        for number, line in enumerate(pool.map(train, tasks), 1):
+    found: list[dict[str, float]] = []
+
+    def collect(lines: Iterator[dict[str, float]]) -> None:
+        previous = None
+        for number, (task, line) in enumerate(zip(tasks, lines, strict=True), 1):
+            if (task.setting, task.rule) != previous:
+                previous = task.setting, task.rule
+                progress.case(f"{SETTINGS[task.setting]}, {task.rule}")
             found.append(line)
             progress.step("training", number, len(tasks))
+
+    if workers == 1:
+        collect(map(train, tasks))
+    else:
+        with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+            collect(pool.map(train, tasks))
     return found
 
 

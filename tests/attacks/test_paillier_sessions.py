@@ -37,6 +37,8 @@ from securefl.plan.message import message_of
 from securefl.records.used_file import UsedFile
 from securefl.secagg.context import pre_context_of
 from securefl.session import key_holder, paillier_client
+from securefl.session.paillier_round import EncodedIntegers, context_of
+from securefl.session.submission import Submission
 from securefl.types import KEY_HOLDER
 from securefl.wire import codec
 from securefl.wire.envelope import SERVER_INDEX, seal
@@ -264,8 +266,8 @@ def test_two_groups_of_share_holders_that_could_open_two_sums_are_no_audited_pla
     """Success: a malicious server shows one sum to t parties and another to t others."""
     weak = deal(_safe(), NAMES, threshold=3, dealer=SigningKey.generate()).keys
     for keys, colluders, what in ((weak, 0, "two sums of one round"), (dealing().keys, 2, "max_colluders")):
+        protocol = sfl.Paillier(keys, audited=True, min_survivors=6, max_colluders=colluders)
         with pytest.raises(UnsafePlanError, match=what):
-            protocol = sfl.Paillier(keys, audited=True, min_survivors=6, max_colluders=colluders)
             sfl.Plan(template=TEMPLATE, parties=6, protocol=protocol)
 
 
@@ -288,6 +290,7 @@ def test_a_paillier_plan_that_protects_less_than_it_says_cannot_be_made():
         (lambda: sfl.Paillier(public, randomness="none"), "randomness is unknown"),
         (lambda: sfl.Paillier(public, audited=1), "audited is of another type"),
         (lambda: plan_of("clients", max_colluders=1), "max_colluders"),
+        (lambda: plan_of("clients", audited=True), "another sum of one round"),
         (lambda: plan_of("threshold", min_survivors=6, max_colluders=4), "max_colluders"),
         (lambda: plan_of(min_survivors=4, max_colluders=3), "max_colluders"),
         (lambda: plan_of(min_survivors=2), "min_survivors"),
@@ -361,10 +364,10 @@ def test_a_holder_counts_its_rounds():
         assert holder.receive(invitation(plan.to_bytes(), number=number)) == []
     with pytest.raises(PolicyRefusedError, match="joined 2 rounds"):
         holder.receive(invitation(plan.to_bytes(), number=3))
+    again = holder_of(plan)
+    again.receive(invitation(plan.to_bytes()))
     with pytest.raises(RemoteProtocolError, match="joined before"):
-        holder_again = holder_of(plan)
-        for _ in range(2):
-            holder_again.receive(invitation(plan.to_bytes()))
+        again.receive(invitation(plan.to_bytes()))
 
 
 def test_an_invitation_for_another_key_is_no_invitation_for_this_holder():
@@ -427,6 +430,23 @@ def test_a_restarted_party_encrypts_no_second_vector_for_a_round(tmp_path):
             client.receive(messages[1])
         assert client.state is ClientState.ABORTED
     assert len(ledger_of(tmp_path).owners) == 1
+
+
+def test_a_restarted_party_has_not_forgotten_how_many_rounds_it_joined(tmp_path):
+    """Success: a party that is to join one round joins one after every restart; engines may make a new object for each round."""
+    plan = plan_of()
+    policy = dataclasses.replace(sfl.ClientPolicy.matching(plan), max_rounds=1)
+    server = sfl.PaillierServer(plan, roster=UNSIGNED)
+    for attempt in (1, 2):
+        client = client_of(plan, policy=policy, used=UsedFile.open_or_create(tmp_path / "used"))
+        client.submit(UPDATE)
+        invite, request = mail_of(server)["party-0"]
+        if attempt == 1:
+            client.receive(invite)
+            assert len(client.receive(request)) == 1
+            continue
+        with pytest.raises(PolicyRefusedError, match="joined 1 rounds"):
+            client.receive(invite)
 
 
 def test_a_party_that_was_made_to_forget_a_session_encrypts_no_second_vector_for_its_round(tmp_path, monkeypatch):
@@ -525,6 +545,27 @@ def test_a_sum_that_the_servers_ledger_cannot_pay_is_not_sent_to_be_decrypted(tm
     with pytest.raises(RoundAbortedError, match="the disk is full"):
         server.close_phase()
     assert server.done
+
+
+@pytest.mark.parametrize(
+    "mechanism",
+    [sfl.DistributedDiscreteGaussian, DistributedSkellam, sfl.CentralDiscreteGaussian, sfl.LocalDiscreteGaussian],
+)
+def test_under_every_mechanism_noise_is_packed_unreduced_and_each_vector_is_charged(tmp_path, mechanism):
+    """Success: a holder sees words of the ring instead of noisy integers, noise leaves its slot, or a survivor is in no ledger."""
+    plan, roster = private_plan(mechanism), UNSIGNED
+    context = context_of(plan, plan.for_round(bytes(16), 1, roster=roster))
+    submission = Submission({"w": np.full(3, -1.0)}, 1, {}, None, None)
+    seen = np.concatenate([part for _ in range(20) for part in EncodedIntegers(plan, context, submission)])
+    assert seen.dtype == np.int64
+    assert seen.min() < 0 < seen.max()  # a word of the ring is never negative
+    assert np.abs(seen).max() <= plan.slots.bound
+    ledger = ledger_of(tmp_path)
+    updates = dict.fromkeys(NAMES, UPDATE)
+    result = sfl.aggregate(updates, plan, key_holder=private_key(), ledger=ledger, drop={"party-5": "masked_input"})
+    assert result.survivors == NAMES[:5]
+    assert set(NAMES[:5]) <= set(ledger.owners)
+    assert result.spent.observer > 0
 
 
 def test_noise_that_comes_off_again_and_unreduced_noise_beyond_its_slot_are_no_plans():

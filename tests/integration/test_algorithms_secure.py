@@ -144,3 +144,16 @@ def test_training_stops_early_and_callbacks_see_every_round():
     run.fit(30, callbacks=[seen.append], stop=fl.EarlyStop(patience=3, least=1e-3))
     assert len(run.history) == 4
     assert [record.round for record in seen] == [1, 2, 3, 4]
+
+
+def test_a_robust_rule_stands_in_the_clear_and_is_refused_over_hidden_updates():
+    from securefl.federated.robust import GroupwiseRobust, Median  # noqa: PLC0415 - what the rest does without
+
+    algorithm = ALGORITHMS["FedAvg"]
+    federation(None, algorithm, robust=Median()).fit(1)
+    with pytest.raises(sfl.ConfigError, match="GroupwiseRobust"):
+        federation(fine(algorithm), algorithm, robust=Median())
+    plan = fl.plan_for(MODEL, clients(), algorithm=algorithm, parties=3, protocol=sfl.SecAgg(threshold=2))
+    grouped = GroupwiseRobust(plan, NAMES, Median(), group_size=3)
+    run = federation(None, algorithm, aggregator=grouped)
+    assert len(run.fit(1)) == 1

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from functools import reduce
+from functools import cache, reduce
 
 from reference import bitmap, ed25519, messages, msgpack
 from reference.digest import H
@@ -50,6 +50,7 @@ def fingerprint(identifier):
     return " ".join(text[i : i + 4] for i in range(0, 32, 4))
 
 
+@cache
 def base(n):
     """h_s."""
     size = n.bit_length() // 8

@@ -12,6 +12,7 @@ from securefl.cli.passwords import load_key
 from securefl.cli.screen import Screen
 from securefl.cli.searching import told
 from securefl.report.doctor import Status, check_files, check_machine
+from securefl.report.doctor_flower import check_flower
 from securefl.report.key_files import load_public
 
 _STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red"}
@@ -35,6 +36,16 @@ def doctor(
         ),
     ] = None,
     password_file: PasswordFileOption = None,
+    flower: Annotated[bool, typer.Option("--flower", help="Also check what a Flower node needs.")] = False,
+    node_config: Annotated[
+        str | None, typer.Option(metavar="'KEY=VALUE ...'", help="As `flower-supernode --node-config` gets it.")
+    ] = None,
+    root_certificates: Annotated[
+        Path | None, typer.Option(metavar="CA.crt", help="As `flower-supernode --root-certificates` gets it.")
+    ] = None,
+    trusted_entities: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="As `flower-supernode --trusted-entities` gets it.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Check this machine, and that the files given load and fit each other; exit 1 when something fails."""
@@ -48,6 +59,8 @@ def doctor(
             paillier_key=None if paillier_key is None else lambda: load_public(paillier_key),
             search=search,
         )
+    if flower or node_config is not None or root_certificates is not None:
+        checks += check_flower(node_config, root_certificates=root_certificates, trusted_entities=trusted_entities)
     for check in checks:
         screen.check(check.status.value, _STYLES[check.status], check.name, check.finding, check.remedy)
     failed = any(check.status is Status.FAIL for check in checks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from securefl.cli.screen import Screen
 from securefl.cli.searching import prepared
@@ -13,23 +13,30 @@ from securefl.federated.history import size_text
 from securefl.pipeline.private import release_of
 from securefl.plan.privacy import counted_from
 from securefl.report import Experiment, ExperimentConfig, ExperimentResult, prepare_report, to_dict, write_report
+from securefl.report.checkpoints import Checkpoints
+from securefl.report.config import ModelConfig
 from securefl.report.experiment import Observer, PrivateRun
 from securefl.report.key_words import key_note, who_holds
+from securefl.report.learning_words import (
+    accuracy_text,
+    algorithm_name,
+    algorithm_text,
+    attendance_text,
+    model_text,
+    traffic_text,
+)
 from securefl.report.limits import NO_PRIVACY
 from securefl.report.summary import bytes_down, bytes_up, dropouts_by_step
 from securefl.session.disclosure import disclosures
 
-_NAMES = {"plain": "plain FedAvg", "secure": "secure", "private": "secure + private"}
-_WIDTH = max(map(len, _NAMES.values()))
 
-
-def train(config: ExperimentConfig, screen: Screen, *, title: str) -> None:
+def train(config: ExperimentConfig, screen: Screen, *, title: str, checkpoints: Checkpoints | None = None) -> None:
     """Run an experiment, show it and what came of it, write report and JSON."""
     experiment = prepared(config, screen)
     prepare_report(config.report.output)
     _introduce(experiment, screen, title)
     with _progress(screen, config) as observe:
-        result = experiment.run(observe)
+        result = experiment.run(observe, checkpoints=checkpoints)
     files = write_report(config.report.output, result)
     _sum_up(result, screen)
     screen.title("Report")
@@ -45,16 +52,24 @@ def _introduce(experiment: Experiment, screen: Screen, title: str) -> None:
         if config.faults.dropout
         else ""
     )
+    if config.stragglers.missing:
+        faults += f"{100 * config.stragglers.missing:g} % miss the deadline. "
+    if config.sampling.size:
+        faults = f"{config.sampling.size} of them take part in a round. {faults}"
     server = "a server that breaks the protocol" if chosen.active else "a server that follows the protocol"
     plan = experiment.plan
     helpers = f" and {_helpers(chosen.max_colluders)}" if chosen.max_colluders else ""
     screen.title(title)
     screen.line(
-        f"{chosen.parties} parties train one model on {config.data.dataset.replace('_', ' ')}; each keeps its data. {faults}"
+        f"{len(experiment.clients)} parties train one model on {config.data.dataset.replace('_', ' ')}; each keeps its data. {faults}"
         f"Updates stay hidden{' without the key' if who_holds(plan) else ''} even from {server}{helpers}."
     )
     if holds := who_holds(plan):
         screen.line(f"{holds} {key_note(plan, config)}")
+    if config.robust.rule != "none":
+        screen.line("The server learns each group's mean: a party hides among its own group only.")
+    if (config.model, config.training.algorithm, config.training.server) != (ModelConfig(), "fedavg", "averaging"):
+        screen.line(f"{algorithm_text(config)}; {model_text(config)}.")
     screen.line()
 
 
@@ -66,7 +81,7 @@ def _helpers(count: int) -> str:
 def _progress(screen: Screen, config: ExperimentConfig) -> Iterator[Observer]:
     rounds = config.training.rounds
     if not screen.live:
-        yield lambda arm, record: _plain_line(screen, arm, record, rounds)
+        yield lambda arm, record: _plain_line(screen, config, arm, record)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -77,9 +92,10 @@ def _progress(screen: Screen, config: ExperimentConfig) -> Iterator[Observer]:
         TextColumn("{task.fields[accuracy]}"),
         TimeElapsedColumn(),
     )
-    arms = _arms(config)
+    arms, names = _arms(config), _names(config)
+    width = max(map(len, names.values()))
     with Progress(*columns, console=screen.console) as bar:
-        tasks = {arm: bar.add_task(f"{_NAMES[arm]:<{_WIDTH}}", total=rounds, accuracy="", start=False) for arm in arms}
+        tasks = {arm: bar.add_task(f"{names[arm]:<{width}}", total=rounds, accuracy="", start=False) for arm in arms}
         bar.start_task(tasks[arms[0]])
 
         def observe(arm: str, record: RoundRecord) -> None:
@@ -97,11 +113,16 @@ def _arms(config: ExperimentConfig) -> tuple[str, ...]:
     return (*plain, "secure", *private)
 
 
-def _plain_line(screen: Screen, arm: str, record: RoundRecord, rounds: int) -> None:
+def _names(config: ExperimentConfig | None) -> dict[str, str]:
+    return {"plain": f"plain {algorithm_name(config)}", "secure": "secure", "private": "secure + private"}
+
+
+def _plain_line(screen: Screen, config: ExperimentConfig, arm: str, record: RoundRecord) -> None:
     """One line for the first round, the last, and each fifth of the way."""
+    rounds, names = config.training.rounds, _names(config)
     if record.round in {1, rounds} or record.round % max(1, rounds // 5) == 0:
         screen.line(
-            f"  {_NAMES[arm]:<{_WIDTH}}  round {record.round:>{len(str(rounds))}}/{rounds}  accuracy {_accuracy(record)}  "
+            f"  {names[arm]:<{max(map(len, names.values()))}}  round {record.round:>{len(str(rounds))}}/{rounds}  accuracy {_accuracy(record)}  "
             f"{len(record.survivors)} vectors in the sum"
         )
 
@@ -130,6 +151,36 @@ def _accuracy(record: RoundRecord) -> str:
     return f"{100 * record.test_metrics['accuracy']:.2f} %"
 
 
+def _learning(result: ExperimentResult) -> list[str]:
+    """What else is to be said of what was learned."""
+    lines = [f"Accuracy is {accuracy_text(result)}."] if result.personal else []
+    if result.traffic is not None and result.traffic.values != result.traffic.whole_values:
+        lines.append(f"On the wire: {traffic_text(result)}.")
+    if result.pretrained is not None:
+        lines.append(
+            f"Before the first round the model from public examples had an accuracy of {result.pretrained:.1%}."
+        )
+    if result.balanced and result.counts and _uneven(result.counts):
+        lines.append(
+            "One class is rare. Balanced accuracy: "
+            + ", ".join(f"{arm} {x:.1%}" for arm, x in result.balanced.items())
+            + "."
+        )
+    if result.attendance:
+        lines.append(f"Taking part: {attendance_text(result)}.")
+    if result.config is not None and len(result.secure) < result.config.training.rounds:
+        lines.append(f"Stopped early, after round {len(result.secure)} of {result.config.training.rounds}.")
+    if result.resumed:
+        lines.append(f"Resumed after round {result.resumed}.")
+    return lines
+
+
+def _uneven(counts: Sequence[Sequence[int]]) -> bool:
+    """Whether some class has less than a third of its share."""
+    totals = [sum(column) for column in zip(*counts, strict=True)]
+    return bool(3 * len(totals) * min(totals) < sum(totals))
+
+
 def _sum_up(result: ExperimentResult, screen: Screen) -> None:
     secure, plain, chosen = result.secure, result.plain, result.plan.parameters
     rows = [
@@ -150,7 +201,7 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
             f"{result.plain_seconds:.1f}",
             "every update",
         ]
-        columns = {"plain FedAvg": beside, **columns}
+        columns = {_names(result.config)["plain"]: beside, **columns}
     if (run := result.private) is not None:
         floor = run.plan.parameters.min_survivors
         columns["secure + private"] = [
@@ -168,6 +219,8 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
             f"Difference in accuracy, secure to plain: {100 * result.difference:+.2f} points, on the same seeds and dropouts.",
             indent=2,
         )
+    for line in _learning(result):
+        screen.line(line, indent=2)
     lost = dropouts_by_step(secure)
     by_step = ", ".join(f"{count} at {step}" for step, count in lost.items())
     screen.line(f"Dropouts survived: {sum(lost.values())}{f' ({by_step})' if lost else ''}.", indent=2)

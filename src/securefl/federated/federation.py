@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from securefl.crypto.random import RandomSource
     from securefl.dp.ledger import PrivacyLedger
     from securefl.engines.actors import KeyHolder
+    from securefl.federated.robust import Rule
     from securefl.plan import Plan
 
 
@@ -54,6 +55,7 @@ class Federation:
         ledger: where releases are entered, under a private plan; all parties weigh the same then.
         key_holder: under a Paillier plan the private key; or the dealing whose shares the parties have.
         aggregator: another way to average than the plan's, such as a robust one; without a plan.
+        robust: a rule in place of the mean, for updates in the clear; over hidden ones `GroupwiseRobust` is an aggregator.
         sampler: who takes part in a round; everybody by default. Under a plan for m parties exactly m.
         stragglers: who gets only part of its work done, or misses the deadline.
         random_for: the source of a round's secrets by its number, for tests that repeat a run to the bit; by default the operating
@@ -81,6 +83,7 @@ class Federation:
         ledger: PrivacyLedger | None = None,
         key_holder: KeyHolder | None = None,
         aggregator: Aggregator | None = None,
+        robust: Rule | None = None,
         sampler: Sampler | None = None,
         stragglers: StragglerSchedule | None = None,
         random_for: Callable[[int], RandomSource] | None = None,
@@ -94,6 +97,13 @@ class Federation:
         if test is not None and not len(test):
             raise ConfigError("test: got an empty data set, needs at least 1 example", remedy="leave out test=")
         params = model.initial(seed)
+        if robust is not None:
+            if aggregator is not None:
+                raise ConfigError("robust and aggregator exclude each other", remedy="give the rule to the aggregator")
+            from securefl.federated.robust import RobustAverage, refuse_over_hidden
+
+            refuse_over_hidden(robust, plan)
+            aggregator = RobustAverage(robust)
         if plan is not None:
             if aggregator is not None:
                 raise ConfigError("plan and aggregator exclude each other", remedy="give the plan to the aggregator")

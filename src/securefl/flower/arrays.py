@@ -15,8 +15,20 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def to_numpy(record: ArrayRecord) -> Arrays:
-    """The arrays of a record by name, as they are."""
-    return {name: array.numpy() for name, array in record.items()}
+    """The arrays of a record by name, as they are.
+
+    Raises:
+        LayoutMismatchError: one is not numpy's, or damaged; names it.
+    """
+    arrays = {}
+    for name, array in record.items():
+        try:
+            arrays[name] = array.numpy()
+        except (TypeError, ValueError, EOFError, OSError) as error:
+            raise LayoutMismatchError(
+                f"array {name!r} cannot be read as numpy's: {error}", tensor=name, remedy="send arrays of numbers"
+            ) from error
+    return arrays
 
 
 def template_of(record: ArrayRecord) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -59,27 +71,32 @@ def difference(after: Arrays, before: Arrays) -> Arrays:
                 tensor=name,
                 remedy="return the model as it came",
             )
-        changed[name] = after[name] - start
+        with np.errstate(all="ignore"):  # what is not finite is refused by name when it is encoded
+            changed[name] = after[name] - start
     return changed
 
 
+def learnt_of(record: ArrayRecord) -> ArrayRecord:
+    """The arrays of floats alone: what an optimizer on the server is to see, for it spoils counters and fails at flags."""
+    return ArrayRecord({name: array for name, array in record.items() if learnt(array.numpy())})
+
+
 def moved(before: ArrayRecord, mean: Mapping[str, npt.NDArray[Any]]) -> ArrayRecord:
-    """The model after the mean change; what does not travel is as it was."""
-    arrays = to_numpy(before)
+    """The arrays of floats after the mean change."""
     return ArrayRecord(
         {
-            name: Array(np.asarray(array + mean[name], array.dtype) if name in mean else array)
-            for name, array in arrays.items()
+            name: Array(np.asarray(array + mean[name], array.dtype))
+            for name, array in to_numpy(before).items()
+            if name in mean
         }
     )
 
 
-def as_before(record: ArrayRecord, before: ArrayRecord) -> ArrayRecord:
-    """A strategy's result with dtypes, and integers and flags, as they were: optimizers of floats spoil counters."""
-    old = to_numpy(before)
+def completed(record: ArrayRecord, before: ArrayRecord) -> ArrayRecord:
+    """A strategy's arrays of floats in the model they belong to: order, dtypes, integers and flags as they were."""
     return ArrayRecord(
         {
-            name: Array(np.asarray(array, old[name].dtype) if learnt(old[name]) else old[name])
-            for name, array in to_numpy(record).items()
+            name: Array(np.asarray(record[name].numpy(), old.dtype)) if learnt(old) else before[name]
+            for name, old in to_numpy(before).items()
         }
     )

@@ -7,16 +7,18 @@ wrapped on the server's side gets an error for an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from flwr.app import Context, Error, Message
 
 from securefl.errors import ConfigError, SecureFLError
 from securefl.flower.arrays import difference, to_numpy
-from securefl.flower.node import Node
+from securefl.flower.holder import Holder
+from securefl.flower.node import KEY, PARTY, Node
 from securefl.flower.party import Party, Session
-from securefl.flower.records import RECORD, answer, asked
+from securefl.flower.records import RECORD, WEIGHT, answer, asked
+from securefl.types import KEY_HOLDER
 
 _REFUSED: Final = 6
 """Flower's ErrorCode.MOD_FAILED_PRECONDITION."""
@@ -46,9 +48,11 @@ def secure_mod(message: Message, context: Context, call_next: ClientFunction) ->
                 remedy="wrap the strategy in securefl.flower.SecureAggregation, and set fraction_evaluate=0.0",
             )
         node = Node.of(context)
-        party = Party(node, context)
         del message.content[RECORD]  # the app sees what it would see without us
-        answers = party.answer(questions, lambda client: _train(client, message, context, call_next))
+        if node.key is not None:
+            answers = Holder(node).answer(questions)
+        else:
+            answers = Party(node, context).answer(questions, lambda client: _train(client, message, context, call_next))
     except SecureFLError as refusal:
         return Message(Error(code=_REFUSED, reason=_reason(context, refusal)), reply_to=message)
     return Message(answer(node.party, answers), reply_to=message)
@@ -73,12 +77,22 @@ def _train(client: Session, message: Message, context: Context, call_next: Clien
     plan = client.plan
     if plan is None:
         raise ConfigError("a vector is due before any plan", remedy="ignore this server")
-    weight = told.get("num-examples", 1)
     client.submit(
         difference(after, before),
-        weight=int(weight) if isinstance(weight, int | float) and plan.max_weight > 1 else 1,
+        weight=_weight(told) if plan.max_weight > 1 else 1,
         metrics={name: _number(told[name]) for name in plan.metrics if name in told},
         model=before,
+    )
+
+
+def _weight(told: Mapping[str, object]) -> int:
+    """The vector's weight; what is no whole number is not made one in silence."""
+    weight = told.get(WEIGHT)
+    if isinstance(weight, int | float) and float(weight).is_integer():
+        return int(weight)
+    raise ConfigError(
+        f"training returned {'no ' + WEIGHT if weight is None else f'{WEIGHT} = {weight}'}, and the plan weighs vectors by it",
+        remedy=f"return {WEIGHT} as a whole number among the metrics, or plan with max_weight=1",
     )
 
 
@@ -87,5 +101,6 @@ def _number(value: object) -> float:
 
 
 def _reason(context: Context, refusal: SecureFLError) -> str:
-    party = context.node_config.get("securefl-party", context.node_config.get("partition-id", "?"))
+    config = context.node_config
+    party = KEY_HOLDER if KEY in config else config.get(PARTY, config.get("partition-id", "?"))
     return f"{party}: {type(refusal).__name__}: {refusal}"

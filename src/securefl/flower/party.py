@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from flwr.app import ConfigRecord, Context
 
+from securefl.crypto.random import OS
 from securefl.errors import ConfigError, LocalProtocolError, SecureFLError
 from securefl.flower.node import Node
 from securefl.flower.records import RECORD
@@ -15,13 +17,14 @@ from securefl.plan.paillier import Paillier
 from securefl.policy import ClientPolicy
 from securefl.session.client import SecAggClient
 from securefl.session.invitation import plan_in
-from securefl.types import Tree
+from securefl.types import Step, Tree
 from securefl.wire.envelope import parse
 from securefl.wire.messages import PAILLIER_KINDS, SECAGG_KINDS, Kind
 
 _SNAPSHOT: Final = "snapshot"
 _PLAN: Final = "plan"
 _OVER: Final = frozenset({"done", "aborted", "encrypted"})
+_log = logging.getLogger("flwr")
 
 
 class Session(Protocol):
@@ -73,13 +76,30 @@ class Party:
                 except LocalProtocolError as due:
                     if "due now" not in due.reason:
                         raise
-                    train(client)
+                    self._trained(client, train)
+                    if client is self._paillier:
+                        self._count(data)
                     answers += client.receive(data)
         except SecureFLError:
             self._keep()
             raise
         self._keep()
         return answers
+
+    def _trained(self, client: Session, train: Callable[[Session], None]) -> None:
+        try:
+            train(client)
+        except SecureFLError:
+            raise
+        except Exception as error:
+            # Its text may quote data: it stays in this node's log.
+            _log.exception("secure aggregation: training raised")
+            raise ConfigError(f"training raised {type(error).__name__}", remedy="see this node's log") from error
+
+    def _count(self, data: bytes) -> None:
+        """Note the round in the used-file: under a key no object outlives an exchange, and the policy counts rounds."""
+        envelope = parse(data, parties=len(self.node.roster), kinds=PAILLIER_KINDS)
+        self.node.used.spend(envelope.session, envelope.round, Step.ADVERTISE, OS.token(32))
 
     def _session_for(self, data: bytes) -> Session:
         roster = self.node.roster
@@ -107,17 +127,14 @@ class Party:
         snapshot, agreed = (kept.get(_SNAPSHOT), kept.get(_PLAN)) if kept is not None else (None, None)
         node = self.node
         if isinstance(snapshot, bytes) and isinstance(agreed, bytes):
-            policy = self._policy(Plan.from_bytes(agreed))
-            self._client = SecAggClient.restore(
-                snapshot,
-                node.lock,
-                roster=node.roster,
-                policy=policy,
-                used=node.used,
-                identity=node.identity,
-                ledger=node.open_ledger(policy),
-            )
-            return self._client
+            try:
+                self._client = self._restored(snapshot, agreed)
+                return self._client
+            except SecureFLError:
+                if plan is None:
+                    raise
+                # What cannot be resumed any more must not keep this party from a new round, with fresh keys.
+                self._state.pop(RECORD, None)
         if plan is None:
             raise LocalProtocolError(
                 "this node has no session: it was restarted within a round",
@@ -134,6 +151,18 @@ class Party:
         )
         return self._client
 
+    def _restored(self, snapshot: bytes, agreed: bytes) -> SecAggClient:
+        node, policy = self.node, self._policy(Plan.from_bytes(agreed))
+        return SecAggClient.restore(
+            snapshot,
+            node.lock,
+            roster=node.roster,
+            policy=policy,
+            used=node.used,
+            identity=node.identity,
+            ledger=node.open_ledger(policy),
+        )
+
     def _paillier_client(self, plan: Plan) -> Session:
         from securefl.session.paillier_client import PaillierClient
 
@@ -143,6 +172,7 @@ class Party:
                 remedy='plan with Paillier(key), whose holder is "separate"',
             )
         node, policy = self.node, self._policy(plan)
+        node.check_rounds(plan)
         return PaillierClient(
             node.party,
             roster=node.roster,

@@ -11,6 +11,8 @@ from securefl.errors import MalformedMessageError
 
 RECORD: Final = "securefl"
 """The key of our record in a message's content, and in a node's state."""
+WEIGHT: Final = "num-examples"
+"""The metric of a training reply that a vector is weighed by, as Flower's strategies have it unless told otherwise."""
 _MESSAGES: Final = "messages"
 _PARTY: Final = "party"
 

@@ -10,10 +10,11 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedProx, FedYogi, Strategy
 
-from securefl.errors import ConfigError, RoundAbortedError
-from securefl.flower.arrays import as_before, moved, template_of, to_numpy
+from securefl.dp.ledger.errors import PrivacyBudgetError
+from securefl.errors import ConfigError, RoundAbortedError, SecureFLError
+from securefl.flower.arrays import completed, learnt_of, moved, template_of, to_numpy
 from securefl.flower.exchange import Exchange, Failure
-from securefl.flower.records import RECORD, question
+from securefl.flower.records import RECORD, WEIGHT, question
 from securefl.plan import Plan, Roster
 from securefl.plan.paillier import Paillier
 from securefl.session.result import RoundResult
@@ -64,9 +65,8 @@ class SecureAggregation(Strategy):
         used: UsedFile | None = None,
         phase_timeout: float = 120.0,
     ) -> None:
-        _check_inner(strategy)
-        self.inner = strategy
-        self.results: list[RoundResult | RoundAbortedError] = []
+        self.inner = _checked(strategy, weighted=plan.max_weight > 1)
+        self.results: list[RoundResult | SecureFLError] = []
         self.failures: dict[int, tuple[Failure, ...]] = {}
         self.seconds: dict[int, dict[str, float]] = {}
         self.exchanges: dict[int, int] = {}
@@ -88,24 +88,25 @@ class SecureAggregation(Strategy):
         """Run the phases before training, and return the train messages, each with the server's question for its node."""
         self._check_model(arrays)
         self._before = arrays
-        inner = list(self.inner.configure_train(server_round, arrays, config, grid))
+        inner = list(self.inner.configure_train(server_round, learnt_of(arrays), config, grid))
+        contents = {message.metadata.dst_node_id: message.content for message in inner}
         self._exchange = Exchange(
             self._server,
             grid,
             nodes=self._nodes,
-            reachable=[message.metadata.dst_node_id for message in inner],
+            reachable=list(contents),
             group=str(server_round),
             timeout=self._phase_timeout,
         )
         try:
             questions = self._exchange.until_training(self._server.start_round(to_numpy(arrays)))
-        except RoundAbortedError as aborted:
-            self._ended(server_round, aborted)
+        except (RoundAbortedError, PrivacyBudgetError) as ended:
+            self._ended(server_round, ended)
+            self._exchange = None
             return []
-        content = next(iter(inner)).content if inner else RecordDict()
         return [
             Message(
-                content=RecordDict({**dict(content.items()), RECORD: question(messages)}),
+                content=RecordDict({**contents[node], self._arrays: arrays, RECORD: question(messages)}),
                 dst_node_id=node,
                 message_type="train",
                 group_id=str(server_round),
@@ -131,11 +132,11 @@ class SecureAggregation(Strategy):
         mean = Message(
             content=RecordDict(
                 {
-                    getattr(self.inner, "arrayrecord_key", "arrays"): moved(before, _flat(result.mean)),
+                    self._arrays: moved(before, _flat(result.mean)),
                     "metrics": MetricRecord(
                         {
                             **{name: float(value) for name, value in result.metrics.items()},
-                            getattr(self.inner, "weighted_by_key", "num-examples"): int(result.weight_sum),
+                            self.inner.weighted_by_key: int(result.weight_sum),
                         }
                     ),
                 }
@@ -144,7 +145,7 @@ class SecureAggregation(Strategy):
             message_type="train",
         )
         stepped, metrics = self.inner.aggregate_train(server_round, [mean])
-        return None if stepped is None else as_before(stepped, before), metrics
+        return None if stepped is None else completed(stepped, before), metrics
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -178,6 +179,10 @@ class SecureAggregation(Strategy):
         ]
         return "\n".join([done[-1].report(), *refused])
 
+    @property
+    def _arrays(self) -> str:
+        return self.inner.arrayrecord_key
+
     def _check_model(self, arrays: ArrayRecord) -> None:
         wanted = template_of(arrays)
         planned = {leaf.name: (tuple(leaf.shape), leaf.dtype) for leaf in self.plan.layout.leaves}
@@ -192,7 +197,7 @@ class SecureAggregation(Strategy):
                 remedy="make it with template=securefl.flower.template_of(initial_arrays)",
             )
 
-    def _ended(self, server_round: int, aborted: RoundAbortedError) -> None:
+    def _ended(self, server_round: int, aborted: SecureFLError) -> None:
         self.results.append(aborted)
         self._note(server_round)
         _log.error("secure aggregation: round %s ended without a sum: %s", server_round, aborted)
@@ -221,7 +226,7 @@ def _server_of(plan: Plan, roster: Roster, ledger: PrivacyLedger | None, used: U
     return SecAggServer(plan, roster=roster, ledger=ledger, used=used)
 
 
-def _check_inner(strategy: Strategy) -> None:
+def _checked(strategy: Strategy, *, weighted: bool) -> FedAvg:
     if not isinstance(strategy, _AVERAGING) or type(strategy).aggregate_train not in {
         kind.aggregate_train for kind in _AVERAGING
     }:
@@ -240,6 +245,12 @@ def _check_inner(strategy: Strategy) -> None:
             f"fraction_train is {strategy.fraction_train}: the plan is for all parties of its roster, and who is not asked is missing",
             remedy="set fraction_train=1.0; for rounds of some parties make a roster of them",
         )
+    if weighted and strategy.weighted_by_key != WEIGHT:
+        raise ConfigError(
+            f"weighted_by_key is {strategy.weighted_by_key!r}: secure_mod on the nodes weighs by {WEIGHT!r}",
+            remedy=f"call it {WEIGHT!r}, or plan with max_weight=1",
+        )
+    return strategy
 
 
 def _flat(mean: Any) -> Mapping[str, Any]:

@@ -62,7 +62,8 @@ class ClientPolicy:
         min_survivors: the least number of vectors in a sum.
         min_threshold: the least threshold.
         min_colluders: the number of colluders that a plan must at least bear.
-        max_rounds: rounds that one client object joins, aborted ones included; None for no limit.
+        max_rounds: rounds that one client object joins, aborted ones included; with a used-file, all that stand in it. None for no
+            limit.
         purposes: the purposes accepted; empty for any.
         expires: the last day on which the policy holds; None for no end.
         roster_fingerprint: the only roster accepted, as `securefl roster show` prints it; empty for the one on disk.

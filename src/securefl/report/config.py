@@ -1,4 +1,4 @@
-"""An experiment as a TOML file: data, training, plan, faults and report, each with defaults that make a good start."""
+"""An experiment as a TOML file: what is learned, plan, faults and report, each with defaults that make a good start."""
 
 from __future__ import annotations
 
@@ -8,60 +8,47 @@ from typing import Annotated, Literal
 import msgspec
 
 from securefl.report.files import read_text
+from securefl.report.learning_tables import (
+    DataConfig,
+    ModelConfig,
+    RobustConfig,
+    SamplingConfig,
+    StragglersConfig,
+    TrainingConfig,
+)
+from securefl.report.tables import Fraction, Natural, Positive, Table
 from securefl.report.toml_schema import convert
 
-_Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-_Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
-_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-_Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+__all__ = [
+    "STEPS",
+    "DataConfig",
+    "ExperimentConfig",
+    "FaultsConfig",
+    "ModelConfig",
+    "PaillierConfig",
+    "PlanConfig",
+    "PrivacyConfig",
+    "ReportConfig",
+    "RobustConfig",
+    "SamplingConfig",
+    "StragglersConfig",
+    "TrainingConfig",
+]
+
 _Step = Literal["advertise", "share_keys", "masked_input", "consistency", "unmask"]
 
 STEPS: tuple[_Step, ...] = ("advertise", "share_keys", "masked_input", "consistency", "unmask")
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class DataConfig(_Table, frozen=True):
-    """`[data]`: what is learned from, and how it is dealt out.
-
-    Args:
-        dataset: one that scikit-learn bundles.
-        parties: into how many parts it is dealt.
-        partition: "dirichlet" for skewed labels, "iid" for even parts.
-        alpha: concentration of the Dirichlet distribution; small is skewed.
-        seed: of everything that is no secret: split, partition, batches.
-        test_fraction: share of the examples held out.
-    """
-
-    dataset: Literal["digits", "breast_cancer"] = "digits"
-    parties: _Count = 20
-    partition: Literal["dirichlet", "iid"] = "dirichlet"
-    alpha: _Positive = 1.0
-    seed: _Natural = 0
-    test_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
-
-
-class TrainingConfig(_Table, frozen=True):
-    """`[training]`: what each party does, and for how many rounds."""
-
-    rounds: _Count = 25
-    algorithm: Literal["fedavg"] = "fedavg"
-    epochs: _Count = 5
-    batch_size: _Count = 32
-    learning_rate: _Positive = 1.0
-    server_learning_rate: _Positive = 1.0
-
-
-class PlanConfig(_Table, frozen=True):
+class PlanConfig(Table, frozen=True):
     """`[plan]`: how the sum is protected; what is left out is computed.
 
     Args:
         server: what the server is assumed to do.
         threshold: shares that rebuild a secret.
         max_colluders: parties that may collude with the server.
-        dropout: share of the parties that a round must be able to lose; by default that of `[faults]`.
+        dropout: share of the parties that a round must be able to lose; by default that of `[faults]`, and with it who misses the
+            deadline by `[stragglers]`.
         min_survivors: the least number of vectors in a sum.
         value_bits: bits of one encoded value.
         bound: largest absolute value of an update's coordinate.
@@ -69,16 +56,16 @@ class PlanConfig(_Table, frozen=True):
     """
 
     server: Literal["active", "semi-honest"] = "active"
-    threshold: _Natural | None = None
-    max_colluders: _Natural | None = None
-    dropout: _Fraction | None = None
-    min_survivors: _Natural | None = None
+    threshold: Natural | None = None
+    max_colluders: Natural | None = None
+    dropout: Fraction | None = None
+    min_survivors: Natural | None = None
     value_bits: Annotated[int, msgspec.Meta(ge=4, le=32)] = 16
-    bound: _Positive = 4.0
+    bound: Positive = 4.0
     purpose: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
-class PrivacyConfig(_Table, frozen=True):
+class PrivacyConfig(Table, frozen=True):
     """`[privacy]`: differential privacy of the parties, trained beside the secure run; none unless a mechanism is named.
 
     Args:
@@ -100,17 +87,17 @@ class PrivacyConfig(_Table, frozen=True):
         "central-discrete-gaussian",
         "local-discrete-gaussian",
     ] = "none"
-    epsilon: _Positive = 8.0
+    epsilon: Positive = 8.0
     delta: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 1e-3
-    clip: _Positive = 1.0
+    clip: Positive = 1.0
     adaptive: bool = False
     ring_bits: Annotated[int, msgspec.Meta(ge=8, le=32)] = 16
-    max_dropouts: _Natural = 0
-    max_colluders: _Natural | None = None
+    max_dropouts: Natural = 0
+    max_colluders: Natural | None = None
     unit: Literal["party", "user", "organisation", "device"] = "party"
 
 
-class PaillierConfig(_Table, frozen=True):
+class PaillierConfig(Table, frozen=True):
     """`[paillier]`: sums under a Paillier key in place of masks, for the secure and the private training.
 
     Args:
@@ -134,7 +121,7 @@ class PaillierConfig(_Table, frozen=True):
     key_password_file: str = ""
 
 
-class FaultsConfig(_Table, frozen=True):
+class FaultsConfig(Table, frozen=True):
     """`[faults]`: who leaves in a rehearsal.
 
     Args:
@@ -143,21 +130,25 @@ class FaultsConfig(_Table, frozen=True):
         seed: of the choice; by default that of `[data]`.
     """
 
-    dropout: _Fraction = 0.1
+    dropout: Fraction = 0.1
     steps: Annotated[tuple[_Step, ...], msgspec.Meta(min_length=1)] = STEPS
-    seed: _Natural | None = None
+    seed: Natural | None = None
 
 
-class ReportConfig(_Table, frozen=True):
+class ReportConfig(Table, frozen=True):
     """`[report]`: where the report goes, and whether plain averaging is trained beside for comparison."""
 
     output: Annotated[str, msgspec.Meta(min_length=1)] = "securefl-report"
     compare_plain: bool = True
 
 
-class _Tables(_Table, frozen=True):
+class _Tables(Table, frozen=True):
     data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    stragglers: StragglersConfig = StragglersConfig()
+    robust: RobustConfig = RobustConfig()
     plan: PlanConfig = PlanConfig()
     paillier: PaillierConfig = PaillierConfig()
     privacy: PrivacyConfig = PrivacyConfig()

@@ -4,60 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import math
 import time
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from securefl.dp.ledger import Budget, PrivacyLedger
-from securefl.dp.mechanisms import DistributedSkellam, QuantileClip
-from securefl.dp.mechanisms.kinds import MECHANISMS
 from securefl.errors import ConfigError, SecureFLError, UnsafePlanError
-from securefl.federated import (
-    DATASETS,
-    Aggregator,
-    Averaging,
-    Dataset,
-    DropoutSchedule,
-    FedAvg,
-    Federation,
-    History,
-    Params,
-    RoundOutcome,
-    RoundRecord,
-    SoftmaxRegression,
-    dirichlet,
-    iid,
-    plan_for,
-    private_plan_for,
-)
-from securefl.plan import Plan, SecAgg
+from securefl.federated import Dataset, DropoutSchedule, Federation, History, Model, RoundRecord
+from securefl.federated.robust import GroupwiseRobust
+from securefl.plan import Plan
+from securefl.report import combinations
+from securefl.report.attendance import Attendance, attendance
+from securefl.report.checkpoints import Checkpoints
 from securefl.report.config import ExperimentConfig
-from securefl.report.paillier_key import RehearsalKey, paillier, rehearsal_key
-from securefl.session import RoundResult
-from securefl.session.result import Spent
+from securefl.report.dealing import Dealt, deal
+from securefl.report.learning import Learning, learning, placed, robust_rule
+from securefl.report.paillier_key import RehearsalKey, rehearsal_key
+from securefl.report.personal import amended, metrics
+from securefl.report.pretraining import pretrained
+from securefl.report.protocols import bearable_colluders, in_a_round, private_plan, secure_plan, table_of
+from securefl.report.recall import balanced_accuracy
+from securefl.report.traffic import Traffic, traffic
+from securefl.report.watch import Refusal, Watch
+from securefl.session.result import Spent, spent_of
 from securefl.types import Step
 
 if TYPE_CHECKING:
     from securefl.paillier.threshold.safe_primes import Search
 
+__all__ = ["Experiment", "ExperimentResult", "Observer", "PrivateRun", "Refusal", "bearable_colluders"]
+
 Observer: TypeAlias = Callable[[str, RoundRecord], None]
 """Called after each round with "plain", "secure" or "private" and what happened."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Something that a session refused on the way.
-
-    Args:
-        round: number of the round.
-        message: the error, with its suspects.
-    """
-
-    round: int
-    message: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,6 +77,13 @@ class ExperimentResult:
         refusals: what clients and server refused, by round.
         saturated: encoded values outside the bound, all parties and rounds together.
         config: the experiment; None for a training that was set up by hand.
+        counts: examples by class, one row a party; empty where nobody counted.
+        attendance: who was in which round, and who was slow; empty where all always were.
+        traffic: what an update has on the wire, beside one of the whole model; None where nobody counted.
+        balanced: mean share of each class that the shared model finds, after the last round, by training; empty where nobody counted.
+        personal: whether accuracy is that of the parties' own models.
+        pretrained: the shared model's accuracy before the first round; None where nothing was trained before.
+        resumed: rounds of the secure training that an earlier run made; refusals and clamped values are those since.
     """
 
     plan: Plan
@@ -110,6 +96,18 @@ class ExperimentResult:
     refusals: tuple[Refusal, ...] = ()
     saturated: int = 0
     config: ExperimentConfig | None = None
+    counts: tuple[tuple[int, ...], ...] = ()
+    attendance: tuple[Attendance, ...] = ()
+    traffic: Traffic | None = None
+    balanced: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    personal: bool = False
+    pretrained: float | None = None
+    resumed: int = 0
+
+    @property
+    def taking_part(self) -> int:
+        """How many parties are in a round."""
+        return len(self.parties) if self.config is None else in_a_round(self.config)
 
     @property
     def difference(self) -> float | None:
@@ -119,7 +117,8 @@ class ExperimentResult:
     @property
     def saturated_share(self) -> float:
         """The share of all encoded values that lay outside the bound, in [0, 1]."""
-        return self.saturated / (self.plan.layout.size * len(self.parties) * len(self.secure))
+        rounds = len(self.secure) - self.resumed
+        return self.saturated / (self.plan.layout.size * self.taking_part * rounds) if rounds else 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,72 +130,88 @@ class Experiment:
     """
 
     config: ExperimentConfig
-    model: SoftmaxRegression
-    clients: Mapping[str, Dataset]
-    test: Dataset
+    dealt: Dealt
+    learning: Learning
     plan: Plan
     private_plan: Plan | None = None
     key: RehearsalKey | None = None
 
+    @property
+    def model(self) -> Model:
+        """What is trained."""
+        return self.learning.model
+
+    @property
+    def clients(self) -> Mapping[str, Dataset]:
+        """What each party holds."""
+        return self.dealt.clients
+
     @classmethod
     def prepare(cls, config: ExperimentConfig, search: Search | None = None) -> Experiment:
         """Load the data, deal it out, and make the plan; under Paillier encryption load the key, or make one.
+
+        Where a base is trained on public examples, that happens here.
 
         Args:
             config: the experiment.
             search: told of the search for safe primes, which a new threshold key needs and which takes some ten seconds.
 
         Raises:
-            ConfigError: scikit-learn or gmpy2 is missing, the data cannot be dealt out so, or the key cannot be used.
+            ConfigError: settings that contradict each other, a library is missing, the data cannot be dealt out so, or the key cannot
+                be used.
             UnsafePlanError: no safe plan satisfies the configuration; a ConfigError that names the file, where there is one.
         """
-        data = config.data
-        train, test = DATASETS[data.dataset](data.seed, data.test_fraction)
-        if data.partition == "iid":
-            parts = iid(train.y, data.parties, data.seed)
-        else:
-            parts = dirichlet(train.y, data.parties, data.alpha, data.seed)
-        digits = len(str(data.parties))
-        clients = {f"party-{number:0{digits}}": train.subset(part) for number, part in enumerate(parts, 1)}
-        model = SoftmaxRegression(features=train.x[0].size, classes=int(train.y.max()) + 1)
-        wanted = config.plan
-        key = rehearsal_key(config, tuple(clients), search)
+        combinations.check(config)
+        with placed(config, "data"):
+            dealt = deal(config.data)
+        parts = learning(config, dealt)
+        key = rehearsal_key(config, tuple(dealt.clients), search)
+        if dealt.public is not None:
+            base = pretrained(parts.model, dealt.public, dealt.classes, config.training, config.data.seed)
+            parts = dataclasses.replace(parts, model=base)
         try:
-            plan = plan_for(
-                model, clients, protocol=_protocol(config, key), bound=wanted.bound, value_bits=wanted.value_bits
-            ).replace(purpose=wanted.purpose)
-            private_plan = _private_plan(config, model, clients, key)
+            plan = secure_plan(config, parts.model, dealt.clients, key, parts.algorithm)
+            if (rule := robust_rule(config)) is not None:
+                with placed(config, "robust"):  # too few groups, or a group too small for the plan
+                    GroupwiseRobust(plan, tuple(dealt.clients), rule, group_size=config.robust.group_size)
+            noisy = private_plan(config, parts.model, dealt.clients, key, parts.algorithm)
         except UnsafePlanError as error:
             if not config.source:
                 raise
-            raise ConfigError(f"{config.source}: {_table_of(error)} {error.message}", remedy=error.remedy) from error
-        return cls(
-            config=config, model=model, clients=clients, test=test, plan=plan, private_plan=private_plan, key=key
-        )
+            raise ConfigError(f"{config.source}: {table_of(error)} {error.message}", remedy=error.remedy) from error
+        return cls(config=config, dealt=dealt, learning=parts, plan=plan, private_plan=noisy, key=key)
 
-    def run(self, observe: Observer | None = None) -> ExperimentResult:
+    def run(self, observe: Observer | None = None, *, checkpoints: Checkpoints | None = None) -> ExperimentResult:
         """Train, first in the clear where a comparison is wanted, then securely, then privately where that is asked for.
 
         Args:
             observe: called after each round.
+            checkpoints: where to write them after each round, and whether to go on from there.
 
         Raises:
             NonFiniteError: a party's training diverged.
             RoundAbortedError: too few parties were left; the message names the round.
-            ConfigError: there is only a public key.
+            ConfigError: there is only a public key, or the checkpoints are another run's.
         """
         if self.key is not None and self.key.holder is None:
             raise ConfigError(
                 f"{self.config.source or 'config'}: paillier.key is public, and nothing can be decrypted",
                 remedy="name a private key, or leave key out for a fresh one; real parties train without this program",
             )
-        plain, plain_seconds = None, 0.0
+        if checkpoints is not None:
+            checkpoints.begin(self.config)
+        plain, plain_seconds, balanced = None, 0.0, {}
         if self.config.report.compare_plain:
-            plain, plain_seconds = _fit(self._federation(None), "plain", self.config.training.rounds, observe)
+            federation = self._federation(None)
+            plain, plain_seconds, _ = self._fit(federation, "plain", observe, checkpoints)
+            balanced["plain"] = balanced_accuracy(self.model, federation.params, self.dealt.test)
         federation = self._federation(self.plan)
-        watch = federation.aggregator = _Watch(federation.aggregator)
-        secure, secure_seconds = _fit(federation, "secure", self.config.training.rounds, observe)
-        private = None if self.private_plan is None else self._run_privately(self.private_plan, observe)
+        base = federation.evaluate()["accuracy"] if self.dealt.public is not None else None
+        watch = federation.aggregator = Watch(federation.aggregator)
+        secure, secure_seconds, resumed = self._fit(federation, "secure", observe, checkpoints)
+        balanced["secure"] = balanced_accuracy(self.model, federation.params, self.dealt.test)
+        private = None if self.private_plan is None else self._run_privately(self.private_plan, observe, checkpoints)
+        learnt = self.learning
         return ExperimentResult(
             plan=self.plan,
             parties={name: len(dataset) for name, dataset in self.clients.items()},
@@ -208,38 +223,52 @@ class Experiment:
             refusals=tuple(watch.refusals),
             saturated=watch.saturated,
             config=self.config,
+            counts=tuple(tuple(row) for row in self.dealt.counts().tolist()),
+            attendance=attendance(self.config, learnt, tuple(self.clients), len(secure)),
+            traffic=traffic(self.config, self.model, self.clients, self.plan, self.key),
+            balanced={} if learnt.personal else balanced,
+            personal=learnt.personal,
+            pretrained=base,
+            resumed=resumed,
         )
 
-    def _run_privately(self, plan: Plan, observe: Observer | None) -> PrivateRun:
+    def _run_privately(self, plan: Plan, observe: Observer | None, checkpoints: Checkpoints | None) -> PrivateRun:
         wanted = self.config.privacy
-        # A ledger of its own for each rehearsal: a real party has one for life.
-        ledger = PrivacyLedger(
-            _new_ledger(Path(self.config.report.output)), Budget(epsilon=wanted.epsilon, delta=wanted.delta)
-        )
+        # A ledger of its own for each rehearsal, and the same one when it is resumed: a real party has one for life.
+        path = _new_ledger(Path(self.config.report.output)) if checkpoints is None else checkpoints.ledger
+        ledger = PrivacyLedger(path, Budget(epsilon=wanted.epsilon, delta=wanted.delta))
         federation = self._federation(plan, ledger)
-        watch = federation.aggregator = _Watch(federation.aggregator)
-        history, seconds = _fit(federation, "private", self.config.training.rounds, observe)
-        if watch.spent is None or watch.plan is None:
-            raise ConfigError("the private training released nothing", remedy="give it at least one round")
+        watch = federation.aggregator = Watch(federation.aggregator)
+        history, seconds, _ = self._fit(federation, "private", observe, checkpoints)
         return PrivateRun(
-            plan=watch.plan,
+            plan=watch.plan or plan,
             history=history,
             seconds=seconds,
-            spent=watch.spent,
+            spent=watch.spent or spent_of(ledger),
             ledger=ledger.path,
             clipped=watch.saturated,
             refusals=tuple(watch.refusals),
         )
 
     def _federation(self, plan: Plan | None, ledger: PrivacyLedger | None = None) -> Federation:
-        training, faults, seed = self.config.training, self.config.faults, self.config.data.seed
+        faults, seed, parts = self.config.faults, self.config.data.seed, self.learning
+        rule = robust_rule(self.config) if plan is not None else None
+        grouped = None
+        if rule is not None and plan is not None:
+            wanted = self.config.robust
+            grouped = GroupwiseRobust(
+                plan, tuple(self.clients), rule, group_size=wanted.group_size, max_norm=wanted.max_norm
+            )
         return Federation(
             self.model,
             self.clients,
-            plan=plan,
-            algorithm=FedAvg(training.epochs, training.batch_size, training.learning_rate),
-            server=Averaging(training.server_learning_rate),
-            test=self.test,
+            plan=plan if grouped is None else None,
+            aggregator=grouped,
+            algorithm=parts.algorithm,
+            server=parts.server,
+            sampler=parts.sampler,
+            stragglers=parts.stragglers,
+            test=self.dealt.test,
             seed=seed,
             dropouts=DropoutSchedule(
                 faults.dropout,
@@ -250,80 +279,40 @@ class Experiment:
             key_holder=self.key.holder if self.key is not None and plan is not None else None,
         )
 
+    def _fit(
+        self, federation: Federation, arm: str, observe: Observer | None, checkpoints: Checkpoints | None
+    ) -> tuple[History, float, int]:
+        """Train to the last round, or to where it stops; returns the history, its seconds, and the rounds that were there already."""
+        rounds, stop = self.config.training.rounds, self.learning.stop
+        path = None if checkpoints is None else checkpoints.of(arm)
+        if checkpoints is not None and path is not None and checkpoints.resume and path.exists():
+            federation.resume(path)
+            self._amend(federation)  # the checkpoint was written before the last round was
+        history = federation.history
+        before = len(history)
+        earlier = sum(record.seconds for record in history)
 
-def bearable_colluders(parties: int, dropout: float) -> int:
-    """A fifth of the parties, or as many as still let an active plan lose a fraction `dropout` of them.
+        def told(record: RoundRecord) -> None:
+            changed = self._amend(federation)
+            if observe is not None:
+                observe(arm, changed or record)
 
-    With t = floor((n + c) / 2) + 1 and t + 1 parties needed to the end, s stayers bear c <= 2s - n - 3.
-    """
-    staying = parties - math.floor(Fraction(str(dropout)) * parties)
-    return max(0, min(parties // 5, 2 * staying - parties - 3))
+        started = time.perf_counter()
+        try:
+            if before < rounds and not (before and stop is not None and stop(history)):
+                federation.fit(rounds - before, progress=told, checkpoint=path, stop=stop)
+        except SecureFLError as error:
+            error.add_note(f"in round {len(federation.history) + 1} of {rounds} of the {arm} training")
+            raise
+        return federation.history, earlier + time.perf_counter() - started, before
 
-
-def _protocol(config: ExperimentConfig, key: RehearsalKey | None) -> Any:
-    """A SecAgg or a Paillier."""
-    wanted, dropout, colluders = config.plan, _dropout(config), config.plan.max_colluders
-    if key is not None:
-        return paillier(config, key, max_colluders=colluders, dropout=dropout)
-    if wanted.threshold is None and colluders is None:
-        colluders = bearable_colluders(config.data.parties, dropout)
-    return SecAgg(
-        threshold=wanted.threshold,
-        server=wanted.server,
-        max_colluders=colluders,
-        dropout=dropout,
-        min_survivors=wanted.min_survivors,
-    )
-
-
-def _private_protocol(config: ExperimentConfig, key: RehearsalKey | None) -> Any:
-    """The same for the private training, whose colluders are chosen apart."""
-    wanted, dropout, colluders = config.plan, _dropout(config), config.privacy.max_colluders
-    if key is not None:
-        return paillier(config, key, max_colluders=colluders, dropout=dropout)
-    return SecAgg(
-        threshold=wanted.threshold,
-        server=wanted.server,
-        max_colluders=colluders,
-        dropout=dropout,
-        min_survivors=wanted.min_survivors,
-    )
-
-
-def _dropout(config: ExperimentConfig) -> float:
-    return config.faults.dropout if config.plan.dropout is None else config.plan.dropout
-
-
-def _private_plan(
-    config: ExperimentConfig, model: SoftmaxRegression, clients: Mapping[str, Dataset], key: RehearsalKey | None
-) -> Plan | None:
-    """The plan with as much noise as the target epsilon needs; None where no mechanism is named."""
-    wanted = config.privacy
-    if wanted.mechanism == "none":
-        return None
-    kind = MECHANISMS[wanted.mechanism]
-    extra: dict[str, Any] = {"max_dropouts": wanted.max_dropouts} if wanted.max_dropouts else {}
-    if extra and kind is not DistributedSkellam:
-        raise ConfigError(
-            f"{config.source or 'config'}: privacy.max_dropouts is for distributed-skellam, the mechanism is {wanted.mechanism}",
-            remedy="leave it out, or name distributed-skellam",
-        )
-    return private_plan_for(
-        model,
-        clients,
-        privacy=kind(clip=QuantileClip(wanted.clip) if wanted.adaptive else wanted.clip, unit=wanted.unit, **extra),
-        epsilon=wanted.epsilon,
-        delta=wanted.delta,
-        rounds=config.training.rounds,
-        protocol=_private_protocol(config, key),
-        ring_bits=wanted.ring_bits,
-    ).replace(purpose=config.plan.purpose)
-
-
-def _table_of(error: UnsafePlanError) -> str:
-    if "noise" in error.rule or "sigma" in error.rule:
-        return "[privacy]"
-    return "[paillier]" if any(word in error.rule for word in ("key", "share-holders", "fixed base")) else "[plan]"
+    def _amend(self, federation: Federation) -> RoundRecord | None:
+        """Put the parties' own models' metrics into the last record, where they have own models."""
+        records = federation.history.records
+        if not self.learning.personal or not records:
+            return None
+        records[-1] = amended(records[-1], metrics(federation, self.model, self.dealt.tests))
+        return records[-1]
 
 
 def _new_ledger(directory: Path) -> Path:
@@ -333,43 +322,3 @@ def _new_ledger(directory: Path) -> Path:
     return next(
         path for number in range(1, 1_000_000) if not (path := directory / f"ledger-{stamp}-{number}.jsonl").exists()
     )
-
-
-def _fit(federation: Federation, arm: str, rounds: int, observe: Observer | None) -> tuple[History, float]:
-    started = time.perf_counter()
-    try:
-        federation.fit(rounds, progress=(lambda record: observe(arm, record)) if observe else False)
-    except SecureFLError as error:
-        error.add_note(f"in round {len(federation.history) + 1} of {rounds} of the {arm} training")
-        raise
-    return federation.history, time.perf_counter() - started
-
-
-class _Watch:
-    """An aggregator that keeps what training itself does not need: refusals, and values that were clamped."""
-
-    def __init__(self, inner: Aggregator) -> None:
-        self._inner = inner
-        self._rounds = 0
-        self.refusals: list[Refusal] = []
-        self.saturated = 0
-        self.spent: Spent | None = None
-        self.plan: Plan | None = None
-
-    def round(
-        self,
-        updates: Mapping[str, Params],
-        *,
-        weights: Mapping[str, int],
-        metrics: Mapping[str, Mapping[str, float]],
-        model: Params,
-        drop: Mapping[str, Step],
-    ) -> RoundOutcome:
-        """As the aggregator within."""
-        self._rounds += 1
-        outcome = self._inner.round(updates, weights=weights, metrics=metrics, model=model, drop=drop)
-        if isinstance(outcome, RoundResult):
-            self.refusals += [Refusal(round=self._rounds, message=str(refusal)) for refusal in outcome.refusals]
-            self.saturated += sum(outcome.saturated.values())
-            self.spent, self.plan = outcome.spent, outcome.plan
-        return outcome

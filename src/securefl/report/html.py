@@ -12,13 +12,13 @@ from securefl.pipeline.private import release_of
 from securefl.plan import Plan
 from securefl.plan.paillier import Paillier
 from securefl.plan.privacy import counted_from
-from securefl.report import plots, summary
+from securefl.report import learning_plots, plots, summary
 from securefl.report.environment import machine, versions
 from securefl.report.experiment import ExperimentResult, PrivateRun
-from securefl.report.key_words import decrypts, doers, hidden, key_note, plan_rows, step_names
-from securefl.report.limits import SIMULATED, limits
+from securefl.report.key_words import decrypts, hidden, key_note, plan_rows, step_names
+from securefl.report.learning_words import algorithm_name, learning_rows, times_text
+from securefl.report.limits import SIMULATED, limits, of_groups
 from securefl.session.disclosure import disclosures
-from securefl.types import Step
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,26 +61,32 @@ def render(result: ExperimentResult, *, title: str) -> str:
 def _figures(result: ExperimentResult) -> dict[str, str]:
     secure = result.secure
     rounds, names = len(secure), step_names(result.plan)
-    doing = {step.value: doers(result.plan, step) for step in Step}
+    doing = summary.doing(result)
     run = result.private
     private = (
         {}
         if run is None or result.config is None
         else {"epsilon": plots.epsilon(run.history, result.config.privacy.epsilon)}
     )
+    names_of = list(result.parties)
+    drawn = {"partition": learning_plots.partition(result.counts, names_of)} if result.counts else {}
     return {
         **private,
-        "accuracy": plots.accuracy(secure, result.plain, None if run is None else run.history),
+        **drawn,
+        "rounds": learning_plots.bytes_by_round(secure, result.plain),
+        "accuracy": plots.accuracy(
+            secure, result.plain, None if run is None else run.history, algorithm=algorithm_name(result.config)
+        ),
         "bytes": plots.bytes_by_step(summary.bytes_by_step(secure), names=names, doers=doing, rounds=rounds),
         "seconds": plots.seconds_by_step(
             summary.seconds_by_step(secure),
             training=summary.train_seconds(secure),
             names=names,
             doers=doing,
-            parties=len(result.parties),
+            parties=result.taking_part,
             rounds=rounds,
         ),
-        "dropouts": plots.dropouts(secure, list(result.parties), names=names),
+        "dropouts": plots.dropouts(secure, names_of, names=names, attendance=result.attendance),
     }
 
 
@@ -90,11 +96,17 @@ def _context(result: ExperimentResult) -> dict[str, Any]:
         "lead": _lead(result),
         "tiles": _tiles(result),
         "compared": result.plain is not None,
+        "grouped": _grouped(result),
+        "learning": learning_rows(result),
+        "attended": bool(result.attendance),
         "dropouts": {names[step]: n for step, n in summary.dropouts_by_step(result.secure).items()},
         "plan": _plan_rows(result),
         "explanation": chosen.explanation,
         "disclosures": disclosures(result.plan if result.private is None else result.private.plan),
-        "limits": limits(result.plan if result.private is None else result.private.plan),
+        "limits": [
+            *of_groups(result.plan, grouped=_grouped(result)),
+            *limits(result.plan if result.private is None else result.private.plan),
+        ],
         "privacy": [] if result.private is None else _privacy_rows(result.private),
         "refusals": result.refusals,
         "saturated": f"{result.saturated} ({result.saturated_share:.1%})" if result.saturated else "",
@@ -105,9 +117,14 @@ def _context(result: ExperimentResult) -> dict[str, Any]:
     }
 
 
+def _grouped(result: ExperimentResult) -> bool:
+    return result.config is not None and result.config.robust.rule != "none"
+
+
 def _lead(result: ExperimentResult) -> str:
-    rounds = len(result.secure)
-    return f"{result.plan.parties} parties trained one model in {rounds} round{'s' if rounds != 1 else ''}. " + hidden(
+    rounds, everybody = len(result.secure), len(result.parties)
+    some = f", {result.taking_part} of them in each" if result.taking_part < everybody else ""
+    return f"{everybody} parties trained one model in {rounds} round{'s' if rounds != 1 else ''}{some}. " + hidden(
         result.plan
     )
 
@@ -115,15 +132,20 @@ def _lead(result: ExperimentResult) -> str:
 def _tiles(result: ExperimentResult) -> list[Tile]:
     secure, plain = result.secure, result.plain
     per_party = summary.bytes_up_of_a_party(result) / len(secure)
-    tiles = [Tile(f"{secure.accuracy:.1%}", "test accuracy, secure")]
+    own = "of the parties' own models" if result.personal else ""
+    tiles = [Tile(f"{secure.accuracy:.1%}", "test accuracy, secure", own)]
     if plain is not None and result.difference is not None:
         tiles.append(
-            Tile(f"{100 * result.difference:+.2f}", "points against plain FedAvg", f"plain: {plain.accuracy:.1%}")
+            Tile(
+                f"{100 * result.difference:+.2f}",
+                f"points against plain {algorithm_name(result.config)}",
+                f"plain: {plain.accuracy:.1%}",
+            )
         )
     ratio = (
         f"{summary.bytes_up(secure) / summary.bytes_up(plain):.1f} × plain" if plain and summary.bytes_up(plain) else ""
     )
-    lost = sum(len(record.dropped) for record in secure)
+    lost, saved = sum(len(record.dropped) for record in secure), times_text(result)
     if (run := result.private) is not None:
         tiles.append(Tile(f"{run.history.accuracy:.1%}", "test accuracy, private", "secure and differentially private"))
         tiles.append(
@@ -136,6 +158,17 @@ def _tiles(result: ExperimentResult) -> list[Tile]:
     return [
         *tiles,
         Tile(size_text(round(per_party)), "up, per party and round", ratio),
+        *(
+            [
+                Tile(
+                    saved.removesuffix(" less"),
+                    "less on the wire" if saved.endswith("less") else "on the wire",
+                    "than the whole model",
+                )
+            ]
+            if saved
+            else []
+        ),
         Tile(f"{1000 * result.secure_seconds / len(secure):.0f} ms", "per round", "all parties on this machine"),
         Tile(str(lost), "dropouts survived", f"in {len(secure)} rounds"),
     ]
@@ -174,11 +207,12 @@ def _modulus(plan: Plan) -> str:
 def _plan_rows(result: ExperimentResult) -> list[tuple[str, str]]:
     plan, chosen = result.plan, result.plan.parameters
     under_a_key = isinstance(plan.protocol, Paillier)
+    in_a_sum = f", {chosen.parties} in a sum" if chosen.parties < len(result.parties) else ""
     return [
         *(plan_rows(plan, plan.protocol) if isinstance(plan.protocol, Paillier) else _mask_rows(plan)),
         (
             "parties",
-            f"{chosen.parties}, {min(result.parties.values())} to {max(result.parties.values())} examples each",
+            f"{len(result.parties)}{in_a_sum}, {min(result.parties.values())} to {max(result.parties.values())} examples each",
         ),
         ("colluders", f"at most {chosen.max_colluders}"),
         ("floor", f"a sum holds at least {chosen.min_survivors} vectors"),

@@ -14,6 +14,18 @@ SIMULATED = (
 )
 
 
+def of_groups(plan: Plan, *, grouped: bool) -> list[str]:
+    """What a robust rule over groups gives away, as a list of one sentence; none without groups."""
+    if not grouped:
+        return []
+    return [
+        (
+            "A robust rule over groups: the server learns the mean of every group, so a party hides among the vectors of its own group, "
+            f"at least {plan.parameters.min_survivors}, and not among all. Floors and colluders count per group."
+        )
+    ]
+
+
 def limits(plan: Plan) -> list[str]:
     """What remains possible under a plan, one sentence each."""
     chosen = plan.parameters

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check", "draw"]
+__all__ = ["bars", "check", "draw", "table", "ticks"]
 
 _FEW: Final = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION)
 _NAMED_CLASSES = 24
@@ -51,10 +51,10 @@ def draw(counts: npt.ArrayLike, path: Path, *, title: str, parties: Sequence[str
     Raises:
         ConfigError: counts are no such table, or there is not one name a party.
     """
-    table = _table(counts)
-    if parties is not None and len(parties) != len(table):
+    rows = table(counts)
+    if parties is not None and len(parties) != len(rows):
         raise ConfigError(
-            f"parties: got {len(parties)} names, needs {len(table)}, one a row of the table", remedy="leave them out"
+            f"parties: got {len(parties)} names, needs {len(rows)}, one a row of the table", remedy="leave them out"
         )
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -62,52 +62,58 @@ def draw(counts: npt.ArrayLike, path: Path, *, title: str, parties: Sequence[str
     with mpl.rc_context(_STYLE):
         drawn = Figure(figsize=(9, 4.5), layout="constrained")
         axes = drawn.add_subplot()
-        _bars(drawn, axes, table)
+        bars(drawn, axes, rows)
         axes.set_title(title)
         axes.set_ylabel("examples")
         axes.set_xlabel("party")
-        axes.set_ylim(0, 1.05 * max(1, table.sum(axis=1).max()))
-        axes.set_xlim(-0.6, len(table) - 0.4)
+        axes.set_ylim(0, 1.05 * max(1, rows.sum(axis=1).max()))
+        axes.set_xlim(-0.6, len(rows) - 0.4)
         axes.grid(visible=False, axis="x")
-        _ticks(axes, len(table), parties)
+        ticks(axes, len(rows), parties)
         buffer = io.BytesIO()
         drawn.savefig(buffer, format=path.suffix.lower().removeprefix("."), dpi=150)
     return buffer.getvalue()
 
 
-def _table(counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def table(counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """The counts as an array, (parties, classes).
+
+    Raises:
+        ConfigError: they are no such table.
+    """
     try:
-        table = np.asarray(counts)
+        found = np.asarray(counts)
     except ValueError as error:  # rows of unequal lengths
         raise ConfigError(
             "counts: got rows of unequal lengths, needs a table", remedy="pass summary(parts, y)"
         ) from error
-    if table.ndim != 2 or not table.size or not np.issubdtype(table.dtype, np.integer) or table.min() < 0:
+    if found.ndim != 2 or not found.size or not np.issubdtype(found.dtype, np.integer) or found.min() < 0:
         raise ConfigError(
-            f"counts: got {table.dtype} of shape {table.shape}, needs integers >= 0, (parties, classes), at least one of each",
+            f"counts: got {found.dtype} of shape {found.shape}, needs integers >= 0, (parties, classes), at least one of each",
             remedy="pass summary(parts, y)",
         )
-    return table.astype(np.int64)
+    return found.astype(np.int64)
 
 
-def _bars(drawn: Figure, axes: Axes, table: npt.NDArray[np.int64]) -> None:
+def bars(drawn: Figure, axes: Axes, counts: npt.NDArray[np.int64]) -> None:
+    """Draw stacked bars, one a party, and the legend of the classes."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import BoundaryNorm
 
-    places, below = np.arange(len(table)), np.zeros(len(table), dtype=np.int64)
-    classes = table.shape[1]
+    places, below = np.arange(len(counts)), np.zeros(len(counts), dtype=np.int64)
+    classes = counts.shape[1]
     scale = colormaps["turbo"].resampled(classes)
     # Beyond six no palette serves colour-blind readers; that colours stand in the legend's order must help.
     few = classes <= len(_FEW)
     # A hair of white tells neighbours apart where bars are wide enough for it.
     edge: dict[str, Any] = (
-        {"edgecolor": "white", "linewidth": 0.4} if len(table) <= _NAMED_PARTIES else {"linewidth": 0}
+        {"edgecolor": "white", "linewidth": 0.4} if len(counts) <= _NAMED_PARTIES else {"linewidth": 0}
     )
     for label in range(classes):
         colour = _FEW[label] if few else scale(label)
-        axes.bar(places, table[:, label], bottom=below, width=0.86, color=colour, label=str(label), **edge)
-        below = below + table[:, label]
+        axes.bar(places, counts[:, label], bottom=below, width=0.86, color=colour, label=str(label), **edge)
+        below = below + counts[:, label]
     if classes <= _NAMED_CLASSES:
         # The first class is the lowest in each bar, and so in the legend.
         handles, names = axes.get_legend_handles_labels()
@@ -119,7 +125,8 @@ def _bars(drawn: Figure, axes: Axes, table: npt.NDArray[np.int64]) -> None:
         )
 
 
-def _ticks(axes: Axes, count: int, parties: Sequence[str] | None) -> None:
+def ticks(axes: Axes, count: int, parties: Sequence[str] | None) -> None:
+    """Name the parties, or number them where there are many."""
     if parties is not None and count <= _NAMED_PARTIES:
         shown = [name if len(name) <= 20 else name[:19] + "…" for name in parties]
         wide = count * max(map(len, shown)) > 90

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from securefl.federated import History
 from securefl.report.svg import BLUE, GREEN, INK, MUTED, ORANGE, PINK, SKY, VERMILION, figure, to_svg
@@ -12,6 +12,8 @@ from securefl.types import Step
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from securefl.report.attendance import Attendance
 
 STEP_COLOURS = {
     "advertise": VERMILION,
@@ -24,25 +26,35 @@ _IN_THE_SUM = frozenset({Step.CONSISTENCY, Step.UNMASK})
 _LABELLED_PARTIES = 40
 
 
-def accuracy(secure: History, plain: History | None, private: History | None = None) -> str:
-    """Test accuracy by round."""
+def accuracy(
+    secure: History, plain: History | None, private: History | None = None, *, algorithm: str = "FedAvg"
+) -> str:
+    """Test accuracy by round; trainings that stopped early end before the others."""
     with figure(10.5, 3.4) as (drawn, axes):
-        rounds = range(1, len(secure) + 1)
+        longest = max(len(each) for each in (secure, plain, private) if each is not None)
         if plain is not None:
             # Broad and pale below, as the two usually coincide.
             axes.plot(
-                rounds,
+                range(1, len(plain) + 1),
                 _percent(plain),
                 color=ORANGE,
                 linewidth=6,
                 alpha=0.55,
-                label="plain FedAvg",
+                label=f"plain {algorithm}",
                 solid_capstyle="round",
             )
-        axes.plot(rounds, _percent(secure), color=BLUE, linewidth=1.8, marker="o", markersize=3.5, label="secure")
+        axes.plot(
+            range(1, len(secure) + 1),
+            _percent(secure),
+            color=BLUE,
+            linewidth=1.8,
+            marker="o",
+            markersize=3.5,
+            label="secure",
+        )
         if private is not None:
             axes.plot(
-                rounds,
+                range(1, len(private) + 1),
                 _percent(private),
                 color=GREEN,
                 linewidth=1.8,
@@ -50,7 +62,7 @@ def accuracy(secure: History, plain: History | None, private: History | None = N
                 markersize=3.5,
                 label="secure, differentially private",
             )
-        axes.set_xlim(0.5, len(secure) + 0.5)
+        axes.set_xlim(0.5, longest + 0.5)
         axes.set_xlabel("round")
         axes.set_ylabel("test accuracy (%)")
         _whole_rounds(axes)
@@ -129,14 +141,18 @@ def seconds_by_step(
         return to_svg(drawn, name="seconds", description="Milliseconds per round by step, one party and the server")
 
 
-def dropouts(history: History, parties: Sequence[str], *, names: Mapping[str, str]) -> str:
+def dropouts(
+    history: History, parties: Sequence[str], *, names: Mapping[str, str], attendance: Sequence[Attendance] = ()
+) -> str:
     """Who left when: parties by rounds, coloured by the step that was not completed, hollow where the vector had arrived.
 
     Args:
         history: the rounds.
         parties: names, in order.
         names: of the steps that there are.
+        attendance: who was sampled, and who was slow; empty where all were there and none was.
     """
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch, Rectangle
 
     row = {party: number for number, party in enumerate(parties)}
@@ -157,6 +173,18 @@ def dropouts(history: History, parties: Sequence[str], *, names: Mapping[str, st
                         linewidth=1.6,
                     )
                 )
+        sizes: dict[str, Any] = {"markersize": 4.5, "linestyle": "none"}
+        slow = [(each.round, row[party]) for each in attendance for party in each.partial]
+        late = [(each.round, row[party]) for each in attendance for party in each.missing]
+        away = [(each.round, row[party]) for each in attendance for party in parties if party not in each.sampled]
+        marks = [
+            (slow, {"marker": "o", "color": BLUE, **sizes}, "part of the work"),
+            (late, {"marker": "x", "color": INK, **sizes}, "missed the deadline"),
+            (away, {"marker": "_", "color": MUTED, **sizes}, "not sampled"),
+        ]
+        for places, style, _ in marks:
+            if places:
+                axes.plot(*zip(*places, strict=True), **style)
         if len(parties) <= _LABELLED_PARTIES:
             axes.set_yticks(range(len(parties)), [_short(party) for party in parties], fontsize=9)
         else:
@@ -173,7 +201,8 @@ def dropouts(history: History, parties: Sequence[str], *, names: Mapping[str, st
             for step in Step
             if step in names
         ]
-        drawn.legend(handles=keys, loc="outside upper left", ncols=5, handlelength=1.0, columnspacing=1.4)
+        lines = [Line2D([], [], label=label, **style) for places, style, label in marks if places]
+        drawn.legend(handles=[*keys, *lines], loc="outside upper left", ncols=5, handlelength=1.0, columnspacing=1.4)
         return to_svg(drawn, name="dropouts", description="Which party left in which round, and at which step")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -10,6 +11,7 @@ from securefl.pipeline.private import release_of
 from securefl.report.environment import machine, versions
 from securefl.report.experiment import ExperimentResult, PrivateRun
 from securefl.report.key_words import doers, who_holds
+from securefl.report.learning_words import accuracy_text
 from securefl.report.limits import NO_PRIVACY
 from securefl.report.paillier_key import fresh_key
 from securefl.session.disclosure import disclosures
@@ -44,18 +46,27 @@ def dropouts_by_step(history: History) -> dict[str, int]:
     return {step.value: left.count(step.value) for step in Step if step.value in left}
 
 
+def doing(result: ExperimentResult) -> dict[str, int]:
+    """By step, how many share its work and its bytes in one round, in all groups together."""
+    shared = {step.value: doers(result.plan, step) for step in Step}
+    return {step: result.taking_part if count > 1 else count for step, count in shared.items()}
+
+
 def bytes_up(history: History) -> int:
     """Bytes that all parties sent in all rounds."""
     return sum(record.bytes_up for record in history)
 
 
 def bytes_up_of_a_party(result: ExperimentResult) -> float:
-    """Bytes that one party sent in all rounds, on average; what a key holder or another who decrypts alone sent is not in it."""
+    """Bytes that a party sent who was in all rounds, on average; what a key holder or another who decrypts alone sent is not in it."""
     shared = {step for step in Step if doers(result.plan, step) > 1}
-    return sum(
-        record.bytes_up - sum(up for step, (up, _) in record.bytes_by_step.items() if step not in shared)
-        for record in result.secure
-    ) / len(result.parties)
+    return (
+        sum(
+            record.bytes_up - sum(up for step, (up, _) in record.bytes_by_step.items() if step not in shared)
+            for record in result.secure
+        )
+        / result.taking_part
+    )
 
 
 def bytes_down(history: History) -> int:
@@ -72,12 +83,16 @@ def to_dict(result: ExperimentResult) -> dict[str, Any]:
     """An experiment as JSON has it; `rounds` are those of the secure training."""
     secure, plain = result.secure, result.plain
     rounds = secure.to_dict()["rounds"]
-    for number, record in enumerate(rounds):
+    private = None if result.private is None else result.private.history
+    here = {each.round: each for each in result.attendance}
+    for number, record in enumerate(rounds, 1):
         record["accuracy"] = record["test_metrics"].get("accuracy")
-        record["private_accuracy"] = (
-            None if result.private is None else result.private.history.records[number].test_metrics.get("accuracy")
-        )
-        record["plain_accuracy"] = None if plain is None else plain.records[number].test_metrics.get("accuracy")
+        record["private_accuracy"] = _accuracy_of(private, number)
+        record["plain_accuracy"] = _accuracy_of(plain, number)
+        if number in here:
+            record["sampled"] = list(here[number].sampled)
+            record["partial_epochs"] = dict(here[number].partial)
+            record["missed_deadline"] = list(here[number].missing)
     seconds = seconds_by_step(secure)
     return {
         "accuracy": secure.accuracy,
@@ -88,6 +103,14 @@ def to_dict(result: ExperimentResult) -> dict[str, Any]:
         "epsilon": _epsilon(result.private),
         "private": None if result.private is None else _private(result.private),
         "parties": dict(result.parties),
+        "accuracy_is": accuracy_text(result),
+        "balanced_accuracy": dict(result.balanced),
+        "pretrained_accuracy": result.pretrained,
+        "examples_by_class": [list(row) for row in result.counts],
+        "traffic": None
+        if result.traffic is None
+        else {**dataclasses.asdict(result.traffic), "factor": result.traffic.factor},
+        "resumed_after": result.resumed,
         "bytes_up": bytes_up(secure),
         "bytes_down": bytes_down(secure),
         "bytes_by_step": {step: list(both) for step, both in bytes_by_step(secure).items()},
@@ -117,6 +140,13 @@ def to_dict(result: ExperimentResult) -> dict[str, Any]:
         "machine": machine(),
         "rounds": rounds,
     }
+
+
+def _accuracy_of(history: History | None, number: int) -> float | None:
+    """Test accuracy after a round; None where that training had stopped, or there was none."""
+    if history is None or number > len(history):
+        return None
+    return history.records[number - 1].test_metrics.get("accuracy")
 
 
 def _key(result: ExperimentResult) -> dict[str, Any] | None:

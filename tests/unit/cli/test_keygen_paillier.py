@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from securefl.paillier import SmallKeyWarning
 from securefl.paillier import threshold as threshold_keys
 from securefl.report.key_files import load_private, load_public, load_share
 from unit.report.keys import ordinary, safe
@@ -55,7 +56,8 @@ def test_a_key_is_sealed_and_its_fingerprint_printed(securefl, tmp_path, passwor
 def test_a_small_key_is_made_with_a_warning_of_one_line(securefl, tmp_path, password):
     outcome = securefl("keygen", "k", "--paillier", "--bits", 2048, "--output", tmp_path, "--password-file", password)
     assert outcome.code == 0
-    assert load_public(tmp_path / "k.paillier.pub").bits == 2048
+    with pytest.warns(SmallKeyWarning):
+        assert load_public(tmp_path / "k.paillier.pub").bits == 2048
     assert outcome.err.count("\n") == 1
     assert outcome.err.startswith("securefl: warning: a Paillier key of 2048 bits")
 

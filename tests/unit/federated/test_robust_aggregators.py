@@ -190,13 +190,49 @@ def test_of_a_sample_the_groups_are_of_those_in_it():
         round_of(groupwise(), {name: UPDATES[name] for name in NAMES[:2]})
 
 
-def test_nothing_is_sent_when_an_update_does_not_fit():
+@pytest.fixture
+def ran(monkeypatch):
+    """The models that groups' rounds were bound to, one a group that ran."""
+    from securefl.engines.memory import MemorySession
+
+    models, unwatched = [], MemorySession.round
+
+    def watched(session, updates, **arguments):
+        models.append(arguments.get("model"))
+        return unwatched(session, updates, **arguments)
+
+    monkeypatch.setattr(MemorySession, "round", watched)
+    return models
+
+
+def test_every_groups_round_is_bound_to_the_model(ran):
+    model = {"w": np.array([3.0, 4.0], np.float32)}
+    round_of(groupwise(), model=model)
+    assert [id(bound) for bound in ran] == [id(model)] * 4
+
+
+def test_no_group_has_begun_when_an_update_does_not_fit(ran):
     with pytest.raises(EncodingError, match="party 'p12'"):
         round_of(groupwise(), {**UPDATES, "p12": {"w": np.zeros(3, np.float32)}})
     with pytest.raises(ConfigError, match="updates are not those of the parties: stranger"):
         groupwise().round(
             {**UPDATES, "stranger": UPDATES["p00"]}, weights=WEIGHTS, metrics=METRICS, model=MODEL, drop={}
         )
+    assert ran == []
+
+
+def test_no_group_has_begun_when_the_budget_of_somebody_in_another_would_be_overspent(ran, tmp_path):
+    plan = private_plan()
+    ledger = sfl.PrivacyLedger(tmp_path / "ledger.jsonl", budget=sfl.Budget(epsilon=8.0, delta=1e-5))
+    last = NAMES[2:9:3]  # the third group
+    sfl.MemorySession(plan, last, ledger=ledger).round({name: UPDATES[name] for name in last})
+    ran.clear()
+    with pytest.raises(sfl.PrivacyBudgetError):
+        round_of(
+            groupwise(plan=plan, parties=NAMES[:9], ledger=ledger),
+            {name: UPDATES[name] for name in NAMES[:9]},
+        )
+    assert ran == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 
 from flwr.app import Context, Error, Message, RecordDict
@@ -70,7 +71,8 @@ class LocalGrid(Grid):
             if self.silent(node, self.exchanges):
                 continue
             try:
-                reply = self.app(message, self.contexts[node])
+                # The mods of a real node never touch the server's copy.
+                reply = self.app(copy.deepcopy(message), self.contexts[node])
             except Exception as error:  # noqa: BLE001 - as the SuperNode does
                 reply = Message(Error(code=2, reason=repr(error)), reply_to=message)
             self.seen.append((message, reply))

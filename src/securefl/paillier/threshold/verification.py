@@ -33,7 +33,7 @@ class VerificationKeysMessage(msgspec.Struct, frozen=True, array_like=True, forb
     version: Annotated[int, msgspec.Meta(ge=_VERSION, le=_VERSION)]
     key: bytes
     threshold: int
-    names: list[str]
+    names: Annotated[list[Annotated[str, msgspec.Meta(max_length=_MAX_NAME)]], msgspec.Meta(max_length=MAX_PARTIES)]
     values: bytes
     dealer: bytes
     signature: bytes
