@@ -45,11 +45,30 @@ if TYPE_CHECKING:
     from securefl.errors import SecureFLError as SecureFLError
     from securefl.errors import UnsafePlanError as UnsafePlanError
     from securefl.federated.algorithms import FedAvg as FedAvg
+    from securefl.federated.algorithms import FedBN as FedBN
+    from securefl.federated.algorithms import FedPer as FedPer
+    from securefl.federated.algorithms import FedProx as FedProx
+    from securefl.federated.algorithms import RandomSubspace as RandomSubspace
+    from securefl.federated.algorithms import Scaffold as Scaffold
+    from securefl.federated.algorithms import Transfer as Transfer
     from securefl.federated.datasets import Dataset as Dataset
     from securefl.federated.federation import Federation as Federation
     from securefl.federated.history import History as History
+    from securefl.federated.models import Perceptron as Perceptron
     from securefl.federated.models import SoftmaxRegression as SoftmaxRegression
+    from securefl.federated.optimizers import FedAdagrad as FedAdagrad
+    from securefl.federated.optimizers import FedAdam as FedAdam
+    from securefl.federated.optimizers import FedAvgM as FedAvgM
+    from securefl.federated.optimizers import FedYogi as FedYogi
+    from securefl.federated.partition import FeatureShift as FeatureShift
+    from securefl.federated.partition import dirichlet as dirichlet
+    from securefl.federated.partition import iid as iid
+    from securefl.federated.partition import pathological as pathological
+    from securefl.federated.partition import quantity_skew as quantity_skew
     from securefl.federated.planning import plan_for as plan_for
+    from securefl.federated.sampling import FixedSize as FixedSize
+    from securefl.federated.stopping import EarlyStop as EarlyStop
+    from securefl.federated.stragglers import StragglerSchedule as StragglerSchedule
     from securefl.plan.paillier import Paillier as Paillier
     from securefl.plan.plan import Plan as Plan
     from securefl.plan.protocol import SecAgg as SecAgg
@@ -107,11 +126,30 @@ _HOME = {
     "SecureFLError": "securefl.errors",
     "UnsafePlanError": "securefl.errors",
     "FedAvg": "securefl.federated.algorithms",
+    "FedBN": "securefl.federated.algorithms",
+    "FedPer": "securefl.federated.algorithms",
+    "FedProx": "securefl.federated.algorithms",
+    "RandomSubspace": "securefl.federated.algorithms",
+    "Scaffold": "securefl.federated.algorithms",
+    "Transfer": "securefl.federated.algorithms",
     "Dataset": "securefl.federated.datasets",
     "Federation": "securefl.federated.federation",
     "History": "securefl.federated.history",
+    "Perceptron": "securefl.federated.models",
     "SoftmaxRegression": "securefl.federated.models",
+    "FedAdagrad": "securefl.federated.optimizers",
+    "FedAdam": "securefl.federated.optimizers",
+    "FedAvgM": "securefl.federated.optimizers",
+    "FedYogi": "securefl.federated.optimizers",
+    "FeatureShift": "securefl.federated.partition",
+    "dirichlet": "securefl.federated.partition",
+    "iid": "securefl.federated.partition",
+    "pathological": "securefl.federated.partition",
+    "quantity_skew": "securefl.federated.partition",
     "plan_for": "securefl.federated.planning",
+    "FixedSize": "securefl.federated.sampling",
+    "EarlyStop": "securefl.federated.stopping",
+    "StragglerSchedule": "securefl.federated.stragglers",
     "paillier": "securefl.paillier",
     "Paillier": "securefl.plan.paillier",
     "Plan": "securefl.plan.plan",

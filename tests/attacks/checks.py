@@ -1146,7 +1146,7 @@ CHECKS = [
     check("a policy there", "session/account.py", "if not isinstance(policy, ClientPolicy):", NEVER, "downgrade"),
     check(
         "own identity",
-        "session/client.py",
+        "session/participant.py",
         "if identity is not None and roster.signed and identity.verify_key != roster.members[self._index].verify_key:",
         NEVER,
         "downgrade",

@@ -32,6 +32,10 @@ from securefl.session.disclosure import disclosures
 
 def train(config: ExperimentConfig, screen: Screen, *, title: str, checkpoints: Checkpoints | None = None) -> None:
     """Run an experiment, show it and what came of it, write report and JSON."""
+    if config.model.kind == "torch-mlp":
+        from securefl.report.torch_network import one_thread
+
+        one_thread()
     experiment = prepared(config, screen)
     prepare_report(config.report.output)
     _introduce(experiment, screen, title)
@@ -121,8 +125,9 @@ def _plain_line(screen: Screen, config: ExperimentConfig, arm: str, record: Roun
     """One line for the first round, the last, and each fifth of the way."""
     rounds, names = config.training.rounds, _names(config)
     if record.round in {1, rounds} or record.round % max(1, rounds // 5) == 0:
+        name, number = f"{names[arm]:<{max(map(len, names.values()))}}", f"{record.round:>{len(str(rounds))}}"
         screen.line(
-            f"  {names[arm]:<{max(map(len, names.values()))}}  round {record.round:>{len(str(rounds))}}/{rounds}  accuracy {_accuracy(record)}  "
+            f"  {name}  round {number}/{rounds}  accuracy {_accuracy(record)}  "
             f"{len(record.survivors)} vectors in the sum"
         )
 

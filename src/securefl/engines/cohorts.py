@@ -8,29 +8,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from securefl.crypto.random import OS, RandomSource
 from securefl.dp.ledger import PrivacyLedger
-from securefl.encoding.ring import required_bits
 from securefl.encoding.tree import walk
-from securefl.engines.faults import Equivocate, Fault, collect
+from securefl.engines.division import Cohort, divide, split
+from securefl.engines.faults import Fault
 from securefl.engines.memory import MemorySession, check_party
-from securefl.errors import BelowThresholdError, ConfigError, RoundAbortedError, UnsafePlanError
+from securefl.errors import BelowThresholdError, RoundAbortedError
 from securefl.pipeline import decode_sum
 from securefl.pipeline.decode import as_dtype
 from securefl.pipeline.private import release_of
 from securefl.plan import Plan
-from securefl.plan.paillier import Paillier
-from securefl.secagg.graph import shuffle
 from securefl.session import RoundResult
 from securefl.session.result import Spent, spent_of
-from securefl.types import Graph, Step, Tree
+from securefl.types import Step, Tree
 
 if TYPE_CHECKING:
     from securefl.engines.actors import KeyHolder
+
+__all__ = ["CohortsResult", "Total", "aggregate_cohorts", "split"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,26 +93,6 @@ class CohortsResult:
         return "\n".join([*lines, "", "Of one cohort:", next(iter(self.results.values())).report()])
 
 
-def split(parties: Sequence[str], size: int, random: RandomSource = OS) -> dict[str, tuple[str, ...]]:
-    """Split parties at random into cohorts of at least `size`, as equal as can be; their names by cohort.
-
-    Raises:
-        UnsafePlanError: there are fewer parties than one cohort needs.
-    """
-    if len(parties) < size:
-        raise UnsafePlanError(
-            "too few parties for one cohort",
-            value=len(parties),
-            bound=f">= {size}, the parties of the plan",
-            remedy=f"plan for cohorts of at most {len(parties)}, or invite more parties",
-        )
-    order = list(range(len(parties)))
-    shuffle(order, random)
-    count = len(parties) // size
-    width = len(str(count - 1))
-    return {f"cohort-{i:0{width}}": tuple(parties[place] for place in sorted(order[i::count])) for i in range(count)}
-
-
 def aggregate_cohorts(
     updates: Mapping[str, Tree],
     plan: Plan,
@@ -150,145 +131,126 @@ def aggregate_cohorts(
         PrivacyBudgetError: a private plan, and somebody's budget would be overspent; nothing was sent.
         BelowThresholdError: fewer than `min_cohorts` cohorts ended well; names each and why.
     """
-    members = split(tuple(updates), int(plan.parameters.parties), random)
-    if not plan.private:
-        required_bits(len(updates), plan.max_weight, plan.fixed_point.max_value)
-    if not 1 <= min_cohorts <= len(members):
-        raise ConfigError(
-            f"min_cohorts is {min_cohorts}, {len(members)} cohorts come of {len(updates)} parties",
-            remedy=f"choose within 1..{len(members)}",
-        )
-    weights = dict.fromkeys(updates, 1) if weights is None else weights
-    metrics = {name: {} for name in updates} if metrics is None else metrics
-    for what, given in (("weights", weights), ("metrics", metrics)):
-        if odd := sorted(set(given) ^ set(updates)):
-            raise ConfigError(
-                f"{what} are not those of the parties: {', '.join(odd[:8])}", remedy="give one entry for each party"
-            )
-    for name, update in updates.items():  # before any cohort has released a sum
-        check_party(name, plan, update, weights[name], metrics[name])
-    wrong = collect(faults, drop, updates, steps=plan.steps)
-    for fault in wrong:
-        if not any(_named(fault) <= set(parties) for parties in members.values()):
-            raise ConfigError(
-                f"{fault!r} names parties of more than one cohort, each of which has a server of its own",
-                remedy="name parties of one cohort; the split is random unless `random` is given",
-            )
-    results: dict[str, RoundResult] = {}
-    failed: dict[str, RoundAbortedError] = {}
-    sessions = {name: _session(plan, name, parties, ledger, key_holder, random) for name, parties in members.items()}
-    for session in sessions.values():
+    cohorts = divide(
+        tuple(updates),
+        plan,
+        weights,
+        metrics=metrics,
+        drop=drop,
+        faults=faults,
+        min_cohorts=min_cohorts,
+        random=random,
+    )
+    for cohort in cohorts:  # before any cohort has released a sum
+        for name in cohort.parties:
+            check_party(name, cohort.plan, updates[name], cohort.weights[name], cohort.metrics[name])
+    sessions = [
+        MemorySession(cohort.plan, cohort.parties, ledger=ledger, key_holder=key_holder, random=random)
+        for cohort in cohorts
+    ]
+    for session in sessions:
         session.check_budget()
-    for name, parties in members.items():
+    total = Total(plan, cohorts)
+    for cohort, session in zip(cohorts, sessions, strict=True):
         try:
-            results[name] = sessions[name].round(
-                {party: updates[party] for party in parties},
-                weights={party: weights[party] for party in parties},
-                metrics={party: metrics[party] for party in parties},
-                faults=[fault for fault in wrong if _named(fault) <= set(parties)],
+            result = session.round(
+                {party: updates[party] for party in cohort.parties},
+                weights=cohort.weights,
+                metrics=cohort.metrics,
+                faults=cohort.faults,
             )
         except RoundAbortedError as error:
-            failed[name] = error
-    if len(results) < min_cohorts:
-        raise BelowThresholdError(
-            f"{len(results)} of {len(members)} cohorts ended well, {min_cohorts} are needed; "
-            + "; ".join(f"{name}: {error.reason}" for name, error in failed.items()),
-            suspects=sorted({suspect for error in failed.values() for suspect in error.suspects}),
-            remedy="start a new round, with larger cohorts or a plan for more dropouts",
-        )
+            total.fail(cohort.name, error)
+        else:
+            total.add(cohort.name, result)
+    added = total.result(min_cohorts)
     spent = None if ledger is None else spent_of(ledger)
     # Each was told while the others had not been charged: the headline is the maximum over all of them.
-    results = {name: dataclasses.replace(result, spent=spent) for name, result in results.items()}
-    return dataclasses.replace(_added(plan, results, failed, members), spent=spent)
+    results = {name: dataclasses.replace(result, spent=spent) for name, result in added.results.items()}
+    return dataclasses.replace(added, results=results, spent=spent)
 
 
-def _session(
-    plan: Plan,
-    name: str,
-    parties: tuple[str, ...],
-    ledger: PrivacyLedger | None,
-    key_holder: KeyHolder | None,
-    random: RandomSource,
-) -> MemorySession:
-    try:
-        fitting = plan if len(parties) == plan.parties else _fitted(plan, len(parties))
-    except UnsafePlanError as error:
-        raise UnsafePlanError(
-            f"{name} has {len(parties)} parties: {error.rule}",
-            value=error.value,
-            bound=error.bound,
-            remedy=error.remedy,
-        ) from error
-    return MemorySession(fitting, parties, ledger=ledger, key_holder=key_holder, random=random)
+class Total:
+    """The sums of cohorts, added as they come.
 
+    Args:
+        plan: for one cohort.
+        cohorts: all of them.
+    """
 
-def _fitted(plan: Plan, size: int) -> Plan:
-    """The plan for a larger cohort, which holds all that the plan holds: graph, colluders, floor, and at least its threshold."""
-    chosen = plan.parameters
-    if isinstance(plan.protocol, Paillier):
-        return plan.replace(parties=size)
-    needed = (size + chosen.max_colluders) // 2 + 1 if chosen.active else chosen.threshold
-    complete = chosen.graph is Graph.COMPLETE
-    protocol = dataclasses.replace(
-        plan.protocol,
-        server=chosen.server,
-        graph=chosen.graph,
-        max_colluders=chosen.max_colluders,
-        threshold=max(chosen.threshold, needed) if complete else None,
-        min_survivors=chosen.min_survivors if complete else None,
-        neighbours=None,
-    )
-    return plan.replace(parties=size, protocol=protocol)
+    def __init__(self, plan: Plan, cohorts: Sequence[Cohort]) -> None:
+        self.failed: dict[str, RoundAbortedError] = {}
+        self._plan = plan
+        self._members = {cohort.name: cohort.parties for cohort in cohorts}
+        self._results: dict[str, RoundResult] = {}
+        self._integers = np.zeros(0 if plan.private else plan.length, dtype=np.int64)
+        self._sums: list[npt.NDArray[Any]] = []
 
+    def add(self, name: str, result: RoundResult, *, kept: RoundResult | None = None) -> None:
+        """Add the sum of a cohort that ended well.
 
-def _named(fault: Fault) -> set[str]:
-    return {*fault.parties, *fault.hide} if isinstance(fault, Equivocate) else {fault.party}
+        Args:
+            name: its name.
+            result: what it yielded.
+            kept: what is kept of it; all of it by default.
+        """
+        if self._plan.private:  # each cohort has a grid of its own: decoded sums are what can be added
+            named = dict(walk(result.sum))
+            sums = [named[leaf.name] for leaf in self._plan.layout.leaves]
+            self._sums = [one + other for one, other in zip(self._sums, sums, strict=True)] if self._sums else sums
+        else:
+            self._integers += result.integers  # never wraps: `divide` has checked the bits for all parties together
+        self._results[name] = kept or result
 
+    def fail(self, name: str, error: RoundAbortedError) -> None:
+        """Note the error that ended a cohort."""
+        self.failed[name] = error
 
-def _added(
-    plan: Plan,
-    results: dict[str, RoundResult],
-    failed: dict[str, RoundAbortedError],
-    members: dict[str, tuple[str, ...]],
-) -> CohortsResult:
-    if plan.private:
-        return _added_privately(plan, results, failed, members)
-    total = np.zeros(plan.length, dtype=np.int64)
-    for result in results.values():
-        total += result.integers  # never wraps: `aggregate_cohorts` has checked the bits for all parties together
-    decoded = decode_sum(plan, total, sum(len(result.survivors) for result in results.values()))
-    return CohortsResult(
-        mean=decoded.mean,
-        sum=decoded.total,
-        weight_sum=decoded.weight_sum,
-        metrics=decoded.metrics,
-        results=results,
-        failed=failed,
-        members=members,
-    )
+    def result(self, min_cohorts: int) -> CohortsResult:
+        """The sum over all cohorts that ended well, each of which stands in the order of its name.
 
+        Raises:
+            BelowThresholdError: fewer than `min_cohorts`; names each that failed and why.
+        """
+        failed = {name: self.failed[name] for name in self._members if name in self.failed}
+        results = {name: self._results[name] for name in self._members if name in self._results}
+        if len(results) < min_cohorts:
+            raise BelowThresholdError(
+                f"{len(results)} of {len(self._members)} cohorts ended well, {min_cohorts} are needed; "
+                + "; ".join(f"{name}: {error.reason}" for name, error in failed.items()),
+                suspects=sorted({suspect for error in failed.values() for suspect in error.suspects}),
+                remedy="start a new round, with larger cohorts or a plan for more dropouts",
+            )
+        survivors = sum(len(result.survivors) for result in results.values())
+        if self._plan.private:
+            mean, total = self._decoded_privately()
+            return CohortsResult(
+                mean=mean,
+                sum=total,
+                weight_sum=survivors,
+                metrics={},
+                results=results,
+                failed=failed,
+                members=self._members,
+            )
+        decoded = decode_sum(self._plan, self._integers, survivors)
+        return CohortsResult(
+            mean=decoded.mean,
+            sum=decoded.total,
+            weight_sum=decoded.weight_sum,
+            metrics=decoded.metrics,
+            results=results,
+            failed=failed,
+            members=self._members,
+        )
 
-def _added_privately(
-    plan: Plan,
-    results: dict[str, RoundResult],
-    failed: dict[str, RoundAbortedError],
-    members: dict[str, tuple[str, ...]],
-) -> CohortsResult:
-    """Add decoded sums, as each cohort has a grid of its own; the mean is over a number that was fixed before, failed cohorts included."""
-    sums = [dict(walk(result.sum)) for result in results.values()]
-    totals = [np.sum([named[leaf.name] for named in sums], axis=0) for leaf in plan.layout.leaves]
-    release = release_of(plan)
-    explicit = release.mechanism.denominator
-    over = sum(len(parties) for parties in members.values()) if explicit is None else explicit * len(members)
-    means = [
-        as_dtype(total / over, np.dtype(leaf.dtype)) for leaf, total in zip(plan.layout.leaves, totals, strict=True)
-    ]
-    return CohortsResult(
-        mean=plan.layout.unflatten(means),
-        sum=plan.layout.unflatten(totals),
-        weight_sum=sum(len(result.survivors) for result in results.values()),
-        metrics={},
-        results=results,
-        failed=failed,
-        members=members,
-    )
+    def _decoded_privately(self) -> tuple[Tree, Tree]:
+        """Mean and sum; the mean is over a number that was fixed before, failed cohorts included."""
+        plan, members = self._plan, self._members
+        explicit = release_of(plan).mechanism.denominator
+        over = sum(map(len, members.values())) if explicit is None else explicit * len(members)
+        means = [
+            as_dtype(total / over, np.dtype(leaf.dtype))
+            for leaf, total in zip(plan.layout.leaves, self._sums, strict=True)
+        ]
+        return plan.layout.unflatten(means), plan.layout.unflatten(self._sums)

@@ -23,9 +23,9 @@ from securefl.federated.datasets import DATASETS, Dataset, breast_cancer, digits
 from securefl.federated.dropouts import DropoutSchedule, counted
 from securefl.federated.federation import Federation
 from securefl.federated.history import History, RoundRecord
-from securefl.federated.models import Model, Params, SoftmaxRegression
-from securefl.federated.optimizers import Averaging, ServerOptimizer
-from securefl.federated.partition import dirichlet, iid, summary
+from securefl.federated.models import Model, Params, Perceptron, SoftmaxRegression
+from securefl.federated.optimizers import Averaging, FedAdagrad, FedAdam, FedAvgM, FedYogi, ServerOptimizer
+from securefl.federated.partition import FeatureShift, dirichlet, iid, pathological, quantity_skew, summary
 from securefl.federated.planning import plan_for, private_plan_for
 from securefl.federated.sampling import Everybody, FixedSize, Poisson
 from securefl.federated.stopping import EarlyStop
@@ -40,10 +40,15 @@ __all__ = [
     "DropoutSchedule",
     "EarlyStop",
     "Everybody",
+    "FeatureShift",
+    "FedAdagrad",
+    "FedAdam",
     "FedAvg",
+    "FedAvgM",
     "FedBN",
     "FedPer",
     "FedProx",
+    "FedYogi",
     "Federation",
     "FixedSize",
     "History",
@@ -51,6 +56,7 @@ __all__ = [
     "LocalUpdate",
     "Model",
     "Params",
+    "Perceptron",
     "PlainAverage",
     "Poisson",
     "RandomSubspace",
@@ -68,7 +74,9 @@ __all__ = [
     "digits",
     "dirichlet",
     "iid",
+    "pathological",
     "plan_for",
     "private_plan_for",
+    "quantity_skew",
     "summary",
 ]

@@ -48,13 +48,10 @@ class Holder:
                 remedy="nothing: it is invited to the next round",
             )
         plan = plan_in(invitation, node.roster)
-        node.check_rounds(plan)
-        holder = PaillierKeyHolder(
-            self._private_key(),
-            roster=node.roster,
-            policy=node.policy or ClientPolicy.matching(plan),
-            used=node.used,
-        )
+        policy = node.policy or ClientPolicy.matching(plan)
+        # A holder that lives for one exchange has joined no round; the used-file knows of all. It releases nothing, so spends nothing.
+        policy.check(plan, node.roster, rounds_before=node.used.rounds(), spent=lambda _delta: 0.0)
+        holder = PaillierKeyHolder(self._private_key(), roster=node.roster, policy=policy, used=node.used)
         answers = [answer for data in messages for answer in holder.receive(data)]
         if answers:
             node.used.spend(invitation.session, invitation.round, Step.ADVERTISE, sha256(*answers))

@@ -90,8 +90,9 @@ def _weight(told: Mapping[str, object]) -> int:
     weight = told.get(WEIGHT)
     if isinstance(weight, int | float) and float(weight).is_integer():
         return int(weight)
+    # Not its value: how many examples a node has is its secret.
     raise ConfigError(
-        f"training returned {'no ' + WEIGHT if weight is None else f'{WEIGHT} = {weight}'}, and the plan weighs vectors by it",
+        f"training returned no {WEIGHT} that is a whole number, and the plan weighs vectors by it",
         remedy=f"return {WEIGHT} as a whole number among the metrics, or plan with max_weight=1",
     )
 

@@ -18,7 +18,7 @@ from securefl.crypto.random import OS
 from securefl.crypto.secret import Redacted, Secret
 from securefl.crypto.signing import SigningKey
 from securefl.errors import ConfigError, CryptoError
-from securefl.plan import Plan, Roster
+from securefl.plan import Roster
 from securefl.policy import ClientPolicy
 from securefl.records.used_file import UsedFile
 from securefl.types import KEY_HOLDER
@@ -103,16 +103,6 @@ class Node(Redacted):
                 remedy="remove it: this node joins the next round with fresh keys",
             )
         return Secret(key)
-
-    def check_rounds(self, plan: Plan) -> None:
-        """Ask the policy again, with the rounds that the used-file knows of: an object that lives for one exchange has joined none.
-
-        Raises:
-            PolicyRefusedError: as `ClientPolicy.check`.
-        """
-        if self.policy is not None:
-            # What was spent is the ledger's to say, and asked by the session.
-            self.policy.check(plan, self.roster, rounds_before=self.used.rounds(), spent=lambda _delta: 0.0)
 
     def _file(self, suffix: str) -> Path:
         try:

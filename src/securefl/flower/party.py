@@ -8,7 +8,6 @@ from typing import Final, Protocol
 
 from flwr.app import ConfigRecord, Context
 
-from securefl.crypto.random import OS
 from securefl.errors import ConfigError, LocalProtocolError, SecureFLError
 from securefl.flower.node import Node
 from securefl.flower.records import RECORD
@@ -17,7 +16,7 @@ from securefl.plan.paillier import Paillier
 from securefl.policy import ClientPolicy
 from securefl.session.client import SecAggClient
 from securefl.session.invitation import plan_in
-from securefl.types import Step, Tree
+from securefl.types import Tree
 from securefl.wire.envelope import parse
 from securefl.wire.messages import PAILLIER_KINDS, SECAGG_KINDS, Kind
 
@@ -77,8 +76,6 @@ class Party:
                     if "due now" not in due.reason:
                         raise
                     self._trained(client, train)
-                    if client is self._paillier:
-                        self._count(data)
                     answers += client.receive(data)
         except SecureFLError:
             self._keep()
@@ -95,11 +92,6 @@ class Party:
             # Its text may quote data: it stays in this node's log.
             _log.exception("secure aggregation: training raised")
             raise ConfigError(f"training raised {type(error).__name__}", remedy="see this node's log") from error
-
-    def _count(self, data: bytes) -> None:
-        """Note the round in the used-file: under a key no object outlives an exchange, and the policy counts rounds."""
-        envelope = parse(data, parties=len(self.node.roster), kinds=PAILLIER_KINDS)
-        self.node.used.spend(envelope.session, envelope.round, Step.ADVERTISE, OS.token(32))
 
     def _session_for(self, data: bytes) -> Session:
         roster = self.node.roster
@@ -172,7 +164,6 @@ class Party:
                 remedy='plan with Paillier(key), whose holder is "separate"',
             )
         node, policy = self.node, self._policy(plan)
-        node.check_rounds(plan)
         return PaillierClient(
             node.party,
             roster=node.roster,

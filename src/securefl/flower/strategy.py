@@ -198,6 +198,8 @@ class SecureAggregation(Strategy):
             )
 
     def _ended(self, server_round: int, aborted: SecureFLError) -> None:
+        for failure in self._exchange.failures if self._exchange is not None else ():
+            aborted.add_note(str(failure))
         self.results.append(aborted)
         self._note(server_round)
         _log.error("secure aggregation: round %s ended without a sum: %s", server_round, aborted)

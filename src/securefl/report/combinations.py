@@ -120,7 +120,7 @@ def _algorithm(config: ExperimentConfig) -> _Refusal:
         if training.subspace:
             return (
                 (
-                    "training.algorithm is 'scaffold' in a subspace: its control variates steer every later step, and with the noise of "
+                    "training.algorithm is 'scaffold' in a subspace: its control variates steer every later step; with the noise of "
                     "a subspace in them training diverges"
                 ),
                 'use "fedavg" or "fedprox", or subspace = 0',

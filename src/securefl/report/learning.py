@@ -152,7 +152,14 @@ def _algorithm(config: ExperimentConfig) -> Algorithm:
             found = Transfer(**sgd, head=wanted.head or _HEAD)  # type: ignore[arg-type]
         case _:
             found = FedAvg(**sgd)  # type: ignore[arg-type]
-    return RandomSubspace(found, wanted.subspace, config.data.seed) if wanted.subspace else found
+    if wanted.subspace:
+        found = RandomSubspace(found, wanted.subspace, config.data.seed)
+    if config.robust.max_norm is not None:
+        # Honest parties keep what groups are held against, or honest groups would be left out.
+        from securefl.federated.robust import NormBound, NormBounded
+
+        found = NormBounded(found, NormBound(config.robust.max_norm))
+    return found
 
 
 def _server(config: ExperimentConfig) -> ServerOptimizer:

@@ -137,7 +137,7 @@ class RobustConfig(Table, frozen=True):
         group_size: parties of a group, each with a secure sum of its own.
         beta: share that "trimmed-mean" takes off at either end; 0.2 unless given.
         attackers: f, groups that may be spoiled, of "krum" and "multi-krum"; 1 unless given.
-        max_norm: groups with a longer mean are left out.
+        max_norm: parties keep their updates within it, and groups with a longer mean are left out.
     """
 
     rule: Literal["none", "median", "trimmed-mean", "krum", "multi-krum", "geometric-median"] = "none"

@@ -35,6 +35,11 @@ def network(features: int, classes: int, hidden: tuple[int, ...], *, batch_norm:
     return TorchModel(factory, classes=classes, loader=_batches) if batch_norm else TorchModel(factory, classes=classes)
 
 
+def one_thread() -> None:
+    """Let torch compute in one thread from now on: networks as small as these lose more by sharing the work than they gain."""
+    torch.set_num_threads(1)
+
+
 def _batches(
     dataset: Dataset, batch_size: int, generator: torch.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

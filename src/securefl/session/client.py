@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from securefl.crypto.digest import equal, sha256
 from securefl.crypto.random import OS, RandomSource
-from securefl.crypto.secret import Redacted
 from securefl.crypto.signing import SigningKey
 from securefl.dp.ledger import PrivacyBudgetError, PrivacyLedger
 from securefl.errors import (
-    ConfigError,
     LocalProtocolError,
     PolicyRefusedError,
     RemoteProtocolError,
@@ -28,9 +26,9 @@ from securefl.records.used_file import UsedFile
 from securefl.secagg.client import ClientRound
 from securefl.secagg.context import pre_context
 from securefl.secagg.states import ClientState
-from securefl.session.account import Account
 from securefl.session.diary import Diary
 from securefl.session.invitation import plan_in
+from securefl.session.participant import Participant
 from securefl.session.snapshot import (
     Lock,
     SavedClient,
@@ -43,7 +41,7 @@ from securefl.session.snapshot import (
     unseal,
 )
 from securefl.session.submission import Submission
-from securefl.types import SERVER, RoundContext, Step, Tree
+from securefl.types import SERVER, RoundContext, Step
 from securefl.wire.envelope import Envelope, check_seal, parse
 from securefl.wire.messages import CHUNK_VALUES, MAX_ROUNDS, Kind
 
@@ -52,7 +50,7 @@ _SESSIONS_REMEMBERED: Final = 256
 """Sessions whose last round is remembered, so that an invitation is not taken twice; keys are fresh in any case."""
 
 
-class SecAggClient(Redacted):
+class SecAggClient(Participant):
     """One party of a secure-aggregation session; it serves one round after the other.
 
     Feed it what the server sends and send what it returns:
@@ -93,35 +91,23 @@ class SecAggClient(Redacted):
         owner: str | None = None,
         random: RandomSource = OS,
     ) -> None:
-        self.party = party
-        self._index = roster.index(party)
-        if identity is not None and roster.signed and identity.verify_key != roster.members[self._index].verify_key:
-            raise ConfigError(
-                f"the identity key is not the one that the roster has for {party!r}",
-                remedy="compare `securefl roster show` with the fingerprint that `securefl keygen` printed",
-            )
-        self._roster = roster
-        self._account = Account(party, roster=roster, policy=policy, ledger=ledger, used=used, owner=owner)
-        self._identity = identity
-        self._used = used
-        self._random = random
-        self._plan: Plan | None = None
+        super().__init__(
+            party,
+            roster=roster,
+            policy=policy,
+            identity=identity,
+            used=used,
+            ledger=ledger,
+            owner=owner,
+            random=random,
+        )
         self._round: ClientRound | None = None
         self._next: ClientRound | None = None
-        self._submission: Submission | None = None
-        self._latest: dict[bytes, int] = {}
         self._receipts = receipts
         self._refused: set[tuple[bytes, str]] = set()
         self._diary = self._new_diary()
         self._asked = b""
         self._answers: list[bytes] = []
-        self._joined = 0
-        self.saturated = 0
-
-    @property
-    def plan(self) -> Plan | None:
-        """The plan that this party accepted; None before an invitation."""
-        return self._plan
 
     @property
     def state(self) -> ClientState:
@@ -138,26 +124,9 @@ class SecAggClient(Redacted):
         """Rounds that this party sent keys for: since it was made, or since its used-file was."""
         return self._joined if self._used is None else self._used.rounds()
 
-    def submit(
-        self, update: Tree, *, weight: int = 1, metrics: Mapping[str, float] | None = None, model: Tree | None = None
-    ) -> None:
-        """Hand in an update, any time before it is to be masked: for the round that is open, otherwise for the next.
-
-        An update that was meant for a round that died is not used in another: a retry trains again.
-
-        Args:
-            update: a tree of the plan's template.
-            weight: a whole number, 1..max_weight of the plan.
-            metrics: one value for each metric of the plan.
-            model: the model that was trained, if the round is for one; it is compared with the round's.
-
-        Raises:
-            EncodingError: it does not fit the plan, where the plan is known already.
-        """
-        if self._plan is not None:
-            check_update(self._plan, update, weight=weight, metrics=metrics)
-        meant_for = self._round if self.state in {ClientState.ADVERTISED, ClientState.SHARED} else None
-        self._submission = Submission(update, weight, dict(metrics or {}), model, meant_for)
+    @property
+    def _awaiting(self) -> ClientRound | None:
+        return self._round if self.state in {ClientState.ADVERTISED, ClientState.SHARED} else None
 
     def receive(self, data: bytes) -> list[bytes]:
         """Take one message of the server; returns what is to be sent to it, in order.

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from securefl.crypto.random import OS, RandomSource
-from securefl.crypto.secret import Redacted
 from securefl.crypto.signing import SigningKey
 from securefl.dp.ledger import PrivacyLedger
-from securefl.errors import ConfigError, LocalProtocolError, RemoteProtocolError, SecureFLError
+from securefl.errors import LocalProtocolError, RemoteProtocolError, SecureFLError
 from securefl.paillier import Encryptor, PrivateKey
 from securefl.paillier.rounds import ClientRound, ClientState, Decryptor, PaillierContext
 from securefl.paillier.rounds.decryptor import check_key
 from securefl.paillier.threads import Progress
 from securefl.paillier.threshold import KeyShare
-from securefl.pipeline import check_update
 from securefl.plan import Plan, Roster
 from securefl.plan.paillier import Paillier
 from securefl.policy import ClientPolicy
 from securefl.records.used_file import UsedFile
-from securefl.session.account import Account
 from securefl.session.decryption import Spent, check_held
 from securefl.session.invitation import plan_in
 from securefl.session.paillier_round import EncodedIntegers, check_roster, context_of
-from securefl.session.submission import Submission
-from securefl.types import SERVER, KeyModel, Step, Tree
+from securefl.session.participant import Participant
+from securefl.types import SERVER, KeyModel, Step
 from securefl.wire.envelope import Envelope, parse
 from securefl.wire.messages import PAILLIER_KINDS, Kind
 
@@ -35,7 +32,7 @@ _SESSIONS_REMEMBERED: Final = 256
 _OVER: Final = {ClientState.DONE, ClientState.ABORTED, ClientState.ENCRYPTED}
 
 
-class PaillierClient(Redacted):
+class PaillierClient(Participant):
     """One party of a session under a Paillier key; it serves one round after the other.
 
         client = PaillierClient("hospital-3", roster=roster, policy=policy)
@@ -77,37 +74,25 @@ class PaillierClient(Redacted):
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.party = party
-        self._index = roster.index(party)
-        if identity is not None and roster.signed and identity.verify_key != roster.members[self._index].verify_key:
-            raise ConfigError(
-                f"the identity key is not the one that the roster has for {party!r}",
-                remedy="compare `securefl roster show` with the fingerprint that `securefl keygen` printed",
-            )
+        super().__init__(
+            party,
+            roster=roster,
+            policy=policy,
+            identity=identity,
+            used=used,
+            ledger=ledger,
+            owner=owner,
+            random=random,
+        )
         check_held(key)
-        self._account = Account(party, roster=roster, policy=policy, ledger=ledger, used=used, owner=owner)
-        self._roster = roster
-        self._identity = identity
         self._key = key
-        self._used = used
         self._spent = Spent(used)
-        self._random = random
         self._threads = threads
         self._progress = progress
-        self._plan: Plan | None = None
         self._round: ClientRound | None = None
         self._decryptor: Decryptor | None = None
-        self._submission: Submission | None = None
-        self._latest: dict[bytes, int] = {}
         self._declined: tuple[bytes, int] | None = None
-        self._joined = 0
         self._alone = threading.RLock()
-        self.saturated = 0
-
-    @property
-    def plan(self) -> Plan | None:
-        """The plan that this party accepted; None before an invitation."""
-        return self._plan
 
     @property
     def state(self) -> ClientState:
@@ -119,24 +104,9 @@ class PaillierClient(Redacted):
         """Rounds that this party accepted since it was made, or encrypted a vector for by its used-file, whichever are more."""
         return self._joined if self._used is None else max(self._joined, self._used.rounds())
 
-    def submit(
-        self, update: Tree, *, weight: int = 1, metrics: Mapping[str, float] | None = None, model: Tree | None = None
-    ) -> None:
-        """Hand in an update, any time before the server asks for it: for the round that is open, otherwise for the next.
-
-        Args:
-            update: a tree of the plan's template.
-            weight: a whole number, 1..max_weight of the plan.
-            metrics: one value for each metric of the plan.
-            model: the model that was trained, if the round is for one; it is compared with the round's.
-
-        Raises:
-            EncodingError: it does not fit the plan, where the plan is known already.
-        """
-        if self._plan is not None:
-            check_update(self._plan, update, weight=weight, metrics=metrics)
-        meant_for = None if self._round is None or self.state in _OVER else self._round
-        self._submission = Submission(update, weight, dict(metrics or {}), model, meant_for)
+    @property
+    def _awaiting(self) -> ClientRound | None:
+        return None if self.state in _OVER else self._round
 
     def receive(self, data: bytes) -> list[bytes]:
         """Take one message of the server; returns what is to be sent to it, in order.

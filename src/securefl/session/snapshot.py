@@ -133,10 +133,7 @@ def unseal(kind: type[SavedT], data: bytes, lock: Lock, used: UsedFile) -> Saved
         SecretMisuseError: its used-file is another, or has fewer records than when the snapshot was made.
     """
     purpose = CLIENT if kind is SavedClient else SERVER
-    if isinstance(lock, Secret):
-        plain = aead.unseal(lock.reveal(), data, aad=purpose)
-    else:
-        plain = open_with_password(data, lock, purpose=purpose)
+    plain = _opened(data, lock, purpose)
     try:
         saved = codec.decode(kind, plain, limit=len(plain))
     except MalformedMessageError as error:
@@ -161,6 +158,12 @@ def unseal(kind: type[SavedT], data: bytes, lock: Lock, used: UsedFile) -> Saved
             remedy="bring back the newest one, or start anew with fresh keys: this round cannot be resumed",
         )
     return saved
+
+
+def _opened(data: bytes, lock: Lock, purpose: bytes) -> bytes:
+    if isinstance(lock, Secret):
+        return aead.unseal(lock.reveal(), data, aad=purpose)
+    return open_with_password(data, lock, purpose=purpose)
 
 
 def check_roster(saved: SavedClient | SavedServer, roster_digest: bytes) -> None:

@@ -21,7 +21,10 @@ class LocalGrid(Grid):
     """
 
     def __init__(
-        self, app: ClientApp, configs: dict[int, dict], silent: Callable[[int, int], bool] = lambda _node, _number: False
+        self,
+        app: ClientApp,
+        configs: dict[int, dict],
+        silent: Callable[[int, int], bool] = lambda _node, _number: False,
     ) -> None:
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, 1  # as Flower's own processes do
         self.app = app

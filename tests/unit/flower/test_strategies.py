@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from securefl import ConfigError, Plan
 from securefl.flower import template_of
 from unit.flower.local import LocalGrid
-from unit.flower.world import ARRAYS, STEP, World, app_of, differ, plain, run, secagg, train
+from unit.flower.world import ARRAYS, STEP, World, app_of, differ, run, secagg, train
 
 FLOAT32 = 2.0**-21
 """What single precision may add to values around one in a round: a few roundings."""
@@ -197,7 +197,10 @@ def test_a_strategy_that_averages_in_a_way_of_its_own_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"fraction_evaluate": 0.5}, r"fraction_evaluate is 0.5.*in clear.*evaluate_fn, or declare metrics in the plan"),
+        (
+            {"fraction_evaluate": 0.5},
+            r"fraction_evaluate is 0.5.*in clear.*evaluate_fn, or declare metrics in the plan",
+        ),
         ({"fraction_evaluate": 0.0, "fraction_train": 0.5}, r"fraction_train is 0.5.*make a roster of them"),
         ({"fraction_evaluate": 0.0, "weighted_by_key": "n"}, r"weighted_by_key is 'n'.*'num-examples'"),
     ],
@@ -247,9 +250,3 @@ def test_plans_and_rosters_that_do_not_fit_each_other_are_refused(tmp_path):
     plan = Plan(template=template_of(ARRAYS), parties=4, protocol=secagg(server="semi-honest"), encoding=None)
     with pytest.raises(ConfigError, match="4 parties, the roster has 5"):
         world.strategy(plan)
-
-
-def test_plain_replies_are_what_the_tests_compare_with(tmp_path):
-    """The plain run really is plain: the harness would notice a mod in it."""
-    world = World(tmp_path)
-    assert differ(plain(FedAvg(fraction_evaluate=0.0), world), ARRAYS) > 0.01

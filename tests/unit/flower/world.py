@@ -118,11 +118,6 @@ def run(strategy, grid: LocalGrid, rounds: int = 1, arrays: ArrayRecord = ARRAYS
     return result.arrays if len(result.arrays) else arrays
 
 
-def plain(inner, world: World, rounds: int = 1, function=train) -> ArrayRecord:
-    """What the strategy does with plain replies."""
-    return run(inner, LocalGrid(app_of(function, protected=False), world.config), rounds)
-
-
 def mean_of(parties, arrays: ArrayRecord = ARRAYS) -> dict[str, np.ndarray]:
     """The model after one weighted round of these parties, in double precision."""
     weights = np.array([10.0 * (party + 1) for party in parties])

@@ -1,0 +1,1 @@
+"""$project_name: A Flower / $framework_str app."""
