@@ -88,7 +88,8 @@ def draw_costs(title: str, series: Sequence[Points], level: float, level_name: s
             axes.errorbar(
                 kilobytes,
                 means,
-                yerr=[low, high],
+                # A mean of equal values may be an ulp beside them.
+                yerr=np.maximum(0, [low, high]),
                 color=COLOURS[number],
                 marker=markers[number],
                 linestyle="-",

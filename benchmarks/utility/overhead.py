@@ -3,7 +3,7 @@
     securefl bench overhead        or        python benchmarks/utility/overhead.py
 
 Everything runs in one process on one core, the 20 parties one after the other, so that training and protocol are both counted 20
-times; there is no network. Two networks, a perceptron of 4 810 values and a convolutional one of 26 154, five local epochs of batches of
+times; there is no network. Two networks, a perceptron of 4 810 values and a convolutional one of 25 730, five local epochs of batches of
 32 in torch. Rounds in the clear, semi-honest and active take turns; figures are medians of the rounds after the first. The share is
 (secure - clear) / secure, of the time by the clock; processor time, which other programs on the machine disturb less, is told beside.
 """

@@ -147,7 +147,7 @@ def test_training_stops_early_and_callbacks_see_every_round():
 
 
 def test_a_robust_rule_stands_in_the_clear_and_is_refused_over_hidden_updates():
-    from securefl.federated.robust import GroupwiseRobust, Median  # noqa: PLC0415 - what the rest does without
+    from securefl.federated.robust import GroupwiseRobust, Median
 
     algorithm = ALGORITHMS["FedAvg"]
     federation(None, algorithm, robust=Median()).fit(1)

@@ -7,6 +7,8 @@ Conventions of the documents:
 - every line of a ```sh block that begins with `securefl` runs, in an empty folder, except the trainings, which others test;
   under a `<!-- after the code -->` line it runs in the folder of the file's code, when that has run;
 - a ```text block right after a ```sh block is what its commands print, at 80 columns;
+- a ```toml block right under a `<!-- file: NAME -->` line is a file of that name in the folder of the commands;
+- the ```diff blocks of docs/flower.md are applied by test_flower_quickstart.py;
 - a ```mermaid block right under a `<!-- states: ... -->` line is drawn from the tables of `securefl/secagg/states.py`.
 """
 
@@ -46,6 +48,7 @@ BLOCK = re.compile(r"^```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.MULTILINE
 VERB = re.compile(r"`(securefl [a-z][^`\n]*)`")
 TRAININGS = {"demo", "run"}
 AFTER_THE_CODE = "<!-- after the code -->\n"
+FILE = re.compile(r"^<!-- file: (?P<name>[\w.-]+) -->\n```toml\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def name_of(path: Path) -> str:
@@ -64,6 +67,11 @@ def examples(path: Path) -> Iterator[tuple[int, str, str | None]]:
         yield text.count("\n", 0, block.start()) + 2, block["text"], outputs.get(block.end() + 1)
 
 
+def commands_of(block: re.Match[str]) -> list[str]:
+    """The lines of a ```sh block, those that a backslash goes on as one."""
+    return block["text"].replace("\\\n", "").splitlines()
+
+
 def follows_the_code(path: Path, block: re.Match[str]) -> bool:
     return path.read_text(encoding="utf-8")[: block.start()].endswith(AFTER_THE_CODE)
 
@@ -71,7 +79,7 @@ def follows_the_code(path: Path, block: re.Match[str]) -> bool:
 def check_commands(path: Path, block: re.Match[str], folder: Path) -> None:
     """Run the commands of a ```sh block, and compare what they print with the ```text block after it."""
     printed = ""
-    for line in block["text"].splitlines():
+    for line in commands_of(block):
         words = shlex.split(line, comments=True)
         if words[:1] != ["securefl"] or words[1] in TRAININGS:
             continue
@@ -110,6 +118,15 @@ def commands() -> dict[str, click.Command]:
     return found
 
 
+def options_of_benchmark(name: str) -> set[str]:
+    """The options that a script of that name under benchmarks/ adds; none for NAME, which stands for any."""
+    scripts = {script.stem: script for script in (ROOT / "benchmarks").glob("*/*.py")}
+    if name == "NAME":
+        return set()
+    assert name in scripts, f"there is no benchmark {name!r}"
+    return set(re.findall(r'"(--[a-z-]+)"', scripts[name].read_text(encoding="utf-8")))
+
+
 @pytest.mark.parametrize("path", RUNNING, ids=name_of)
 def test_code_runs_and_prints_what_stands_there(path, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -141,11 +158,14 @@ def test_the_documents_with_code_are_these():
         "sharp-edges-of-privacy",
         "torch",
         "threats-exponents",
+        "flower",
+        "from-flower-secagg-plus",
+        "key-ceremony",
     )
     pages = {f"docs/{name}.md" for name in names}
     assert {"README.md", *pages} <= {name_of(path) for path in RUNNING}
     languages = {block["language"] for path in DOCUMENTS for block in BLOCK.finditer(path.read_text(encoding="utf-8"))}
-    assert languages <= {"python", "text", "sh", "toml", "mermaid"}
+    assert languages <= {"python", "text", "sh", "toml", "mermaid", "diff"}
 
 
 def test_the_output_check_can_fail():
@@ -189,7 +209,7 @@ def test_make_targets_exist():
 def test_verbs_and_options_exist():
     known = commands()
     lines = [line for path in DOCUMENTS for line in VERB.findall(path.read_text(encoding="utf-8"))]
-    lines += [line for path in DOCUMENTS for block in blocks(path, "sh") for line in block["text"].splitlines()]
+    lines += [line for path in DOCUMENTS for block in blocks(path, "sh") for line in commands_of(block)]
     tried = set()
     for line in lines:
         words = shlex.split(line, comments=True)
@@ -198,6 +218,8 @@ def test_verbs_and_options_exist():
         verb = " ".join(words[1:3]) if " ".join(words[1:3]) in known else words[1]
         assert verb in known, f"{line!r}: the verbs are {sorted(known)}"
         options = {option for parameter in known[verb].params for option in parameter.opts} | {"--help"}
+        if verb == "bench":  # what it does not know goes to the benchmark
+            options |= options_of_benchmark(words[2])
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
         tried.add(verb)
     assert {
@@ -218,6 +240,8 @@ def test_verbs_and_options_exist():
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if blocks(path, "sh")], ids=name_of)
 def test_commands_run(path, tmp_path):
     (tmp_path / "password.txt").write_text("correct horse battery staple\n", encoding="utf-8")
+    for file in FILE.finditer(path.read_text(encoding="utf-8")):
+        (tmp_path / file["name"]).write_text(file["text"], encoding="utf-8")
     for block in blocks(path, "sh"):
         if not follows_the_code(path, block):
             check_commands(path, block, tmp_path)

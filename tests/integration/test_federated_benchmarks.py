@@ -51,6 +51,7 @@ def test_they_are_found_by_name():
     assert _benchmarks().keys() >= NAMES
 
 
+@pytest.mark.heavy
 def test_fedprox_is_below_fedavg_and_keeps_its_curve_under_secure_aggregation(bench, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     data = run(bench("fedprox"), tmp_path, monkeypatch, "--repeats", "1", "--rounds", "4", "--workers", "1")
@@ -92,6 +93,7 @@ def test_parties_are_cut_to_the_size_that_the_page_says(bench):
     assert max(map(len, whole.values())) > 1000
 
 
+@pytest.mark.heavy
 def test_server_optimizers_are_compared_on_the_same_seeds(bench, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     module = bench("server_optimizers")
@@ -109,6 +111,7 @@ def test_rates_are_of_the_grid_and_are_not_tuned_on_the_seeds_of_the_figures(ben
     assert module.FIRST_TUNING_SEED > 20
 
 
+@pytest.mark.heavy
 def test_transfer_sends_a_tenth_and_freezes_its_base(bench, tmp_path, monkeypatch):
     module = bench("transfer")
     data = run(module, tmp_path, monkeypatch, "--workers", "1", plot=False)
@@ -132,6 +135,7 @@ def test_bases_know_nothing_of_what_the_parties_learn(bench):
         assert not held & {row.tobytes() for row in base.x}
 
 
+@pytest.mark.heavy
 def test_overhead_takes_turns_and_says_where_time_goes(bench, tmp_path, monkeypatch):
     pytest.importorskip("torch")
     data = run(bench("overhead"), tmp_path, monkeypatch, plot=False)
@@ -146,6 +150,7 @@ def test_overhead_takes_turns_and_says_where_time_goes(bench, tmp_path, monkeypa
     assert line["semi-honest"]["accuracy"] == pytest.approx(line["clear"]["accuracy"], abs=0.05)
 
 
+@pytest.mark.heavy
 def test_fewer_bits_and_coordinates_are_fewer_bytes(bench, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     data = run(bench("communication"), tmp_path, monkeypatch, "--workers", "1")
@@ -168,3 +173,12 @@ def test_pools_and_loops_give_the_same_in_order(bench):
     tasks = list(range(5))
     looped = trainings.train_all(math.sqrt, tasks, 1, progress.Progress())
     assert looped == trainings.train_all(math.sqrt, tasks, 2, progress.Progress()) == [math.sqrt(n) for n in tasks]
+
+
+def test_points_of_equal_seeds_can_be_drawn(bench, tmp_path):
+    pytest.importorskip("matplotlib")
+    plots = bench("federated_plots")
+    value = 341 / 360  # the mean of three of them is an ulp away
+    assert np.mean([value] * 3) != value
+    plots.draw_costs("", [plots.Points("a", ["x"], [1e4], [[value] * 3])], 0.9, "b", tmp_path / "c.png")
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")

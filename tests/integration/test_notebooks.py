@@ -17,7 +17,13 @@ def read(path: Path):
 
 
 def test_there_are_notebooks():
-    names = {"01-a-secure-sum.ipynb", "02-an-honest-epsilon.ipynb", "03-encrypted-instead-of-masked.ipynb"}
+    names = {
+        "01-a-secure-sum.ipynb",
+        "02-an-honest-epsilon.ipynb",
+        "03-encrypted-instead-of-masked.ipynb",
+        "04-parties-are-not-alike.ipynb",
+        "05-your-flower-project-secured.ipynb",
+    }
     assert names <= {path.name for path in NOTEBOOKS}
 
 

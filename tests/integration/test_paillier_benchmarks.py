@@ -77,6 +77,7 @@ def quick(tmp_path_factory):
     return data
 
 
+@pytest.mark.heavy
 def test_every_installed_peer_has_rows_for_each_operation_and_the_others_a_line_how_to_get_them(quick, peers):
     by_peer = {name: [row["case"] for row in quick["rows"] if row["peer_name"] == name] for name in peers.PEERS}
     assert peers.installed()[0] == "phe"
@@ -96,12 +97,14 @@ def test_what_is_sent_follows_from_the_slots(quick):
     assert any("88 slots of 23 bits for 100 parties, 23 ciphertexts" in note for note in quick["notes"])
 
 
+@pytest.mark.heavy
 def test_threshold_decryption_is_measured_with_its_proofs(quick):
     cases = [row["case"] for row in quick["rows"] if "threshold 6 of 10" in row["case"]]
     for what in ("one party's partials, 4 a proof", "one party's partials, one a proof", "check of one", "combining 6"):
         assert sum(what in case for case in cases) == 1
 
 
+@pytest.mark.heavy
 def test_what_several_cores_are_worth_is_measured_by_itself(tmp_path, turns):
     data = run("paillier", tmp_path, "--cores")
     named = {row["case"] for row in data["rows"]}

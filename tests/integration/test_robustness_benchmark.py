@@ -31,6 +31,7 @@ def robustness():
             del sys.modules[name]
 
 
+@pytest.mark.heavy
 def test_sign_flips_and_scaled_updates_ruin_the_plain_mean_and_not_checked_groups(tmp_path):
     files = ("--json", str(tmp_path / "b.json"), "--plot", str(tmp_path / "b.png"))
     command = [sys.executable, str(SCRIPTS / "robustness.py"), "--quick", "--workers", "2", *files]

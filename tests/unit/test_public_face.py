@@ -45,7 +45,8 @@ def test_the_names_for_type_checkers_are_the_names_at_run_time():
             assert alias.asname == alias.name, "`as` makes it a re-export"
             mirrored[alias.name] = statement.module
     homes = {
-        name: home.rpartition(".")[0] if name in {"dp", "faults", "paillier"} else home for name, home in securefl._HOME.items()
+        name: home.rpartition(".")[0] if name in {"dp", "faults", "paillier"} else home
+        for name, home in securefl._HOME.items()
     }
     assert mirrored == homes
 

@@ -33,7 +33,7 @@ from securefl.session.disclosure import disclosures
 def train(config: ExperimentConfig, screen: Screen, *, title: str, checkpoints: Checkpoints | None = None) -> None:
     """Run an experiment, show it and what came of it, write report and JSON."""
     if config.model.kind == "torch-mlp":
-        from securefl.report.torch_network import one_thread
+        from securefl.torch.network import one_thread
 
         one_thread()
     experiment = prepared(config, screen)

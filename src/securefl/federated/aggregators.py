@@ -125,6 +125,7 @@ class PlainAverage:
         Raises:
             RoundAbortedError: no update arrived.
         """
+        del model  # which nothing is bound to in the clear
         survivors = counted(drop, tuple(updates))
         if not survivors:
             raise RoundAbortedError(f"all {len(updates)} parties dropped before their update arrived")

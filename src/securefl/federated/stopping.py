@@ -41,4 +41,4 @@ class EarlyStop:
         values = [sign * value for value in history.curve(self.metric)]
         if len(values) <= self.patience:
             return False
-        return min(values[-self.patience :]) > min(values[: -self.patience]) - self.least
+        return min(values[-self.patience :]) >= min(values[: -self.patience]) - self.least

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from securefl.crypto.digest import sha256
+from securefl.crypto.random import OS
 from securefl.errors import ConfigError
 from securefl.flower.node import Node
 from securefl.policy import ClientPolicy
@@ -54,7 +54,7 @@ class Holder:
         holder = PaillierKeyHolder(self._private_key(), roster=node.roster, policy=policy, used=node.used)
         answers = [answer for data in messages for answer in holder.receive(data)]
         if answers:
-            node.used.spend(invitation.session, invitation.round, Step.ADVERTISE, sha256(*answers))
+            node.used.spend(invitation.session, invitation.round, Step.ADVERTISE, OS.token(32))
         return answers
 
     def _private_key(self) -> PrivateKey:

@@ -64,8 +64,7 @@ def _train(client: Session, message: Message, context: Context, call_next: Clien
         raise ConfigError(
             f"a train message with {len(message.content.array_records)} models", remedy="wrap a strategy that sends one"
         )
-    received = next(iter(message.content.array_records.values()))
-    before = {key: array.copy() for key, array in to_numpy(received).items()}
+    before = to_numpy(next(iter(message.content.array_records.values())))
     reply = call_next(message, context)
     if reply.has_error():
         raise ConfigError(f"training failed: {reply.error.reason}", remedy="see this node's log")

@@ -39,6 +39,8 @@ EPSILON: Final = "securefl-budget-epsilon"
 DELTA: Final = "securefl-budget-delta"
 _PREFIX: Final = "securefl-"
 _KEY_BYTES: Final = 32
+_SIMULATED_BUDGET: Final = (1e6, 0.5)
+"""Epsilon and delta; at a small delta a mechanism may have no finite epsilon."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -116,14 +118,21 @@ class Node(Redacted):
     def open_ledger(self, policy: ClientPolicy) -> PrivacyLedger | None:
         """This node's privacy ledger, with the budget that its policy sets, or else its config; None where it keeps none.
 
+        In a simulation of a private plan it is made in the node's state directory, with a budget that nothing exhausts.
+
         A policy with max_epsilon takes part under noise of the parties only; where the server's is accepted, the config has the budget.
 
         Raises:
             ConfigError: a ledger, and no budget, or one that cannot be.
         """
-        if self.ledger is None:
+        if self.ledger is None and (self.policy is not None or policy.noise_by == "none"):
             return None
         from securefl.dp.ledger import Budget, PrivacyLedger
+
+        if (
+            self.ledger is None
+        ):  # a simulation of privacy: the charges are entered as ever, and nobody's owner sets a limit
+            return PrivacyLedger(self._file("ledger"), budget=Budget(*_SIMULATED_BUDGET))
 
         if policy.max_epsilon is not None and policy.delta is not None:
             return PrivacyLedger(self.ledger, budget=Budget(epsilon=policy.max_epsilon, delta=policy.delta))

@@ -8,12 +8,15 @@ task and end with it; nothing of securefl's that is secret can be pickled, so no
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -42,13 +45,16 @@ class TaskCost:
     Args:
         making: seconds in which its parties' updates were made or fetched.
         aggregating: seconds of its secure aggregation, all parties and the server together.
-        peak_bytes: the most memory that its process ever held, Ray's share and that of earlier tasks included; 0 where unknown.
+        core_seconds: processor time of both, which does not depend on what else the machine does.
+        peak_bytes: the most memory that its process held, Python, Ray and libraries included; 0 where unknown. Where the system does
+            not say it for a task (it does on Linux), the most since the process began.
         process: the number of that process, on `host`.
         host: Ray's name of the machine.
     """
 
     making: float
     aggregating: float
+    core_seconds: float
     peak_bytes: int
     process: int
     host: str
@@ -173,11 +179,13 @@ def _check(updates_of: Updates, plan: Plan, parties: Sequence[str], at_once: int
 def _connect() -> None:
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers of every cluster
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of what will change there
         ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def _cores() -> int:
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+    cores = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
+    return max(1, int(cores))
 
 
 _Packed: TypeAlias = tuple[type[SecureFLError], tuple[Any, ...], dict[str, Any]]
@@ -195,15 +203,16 @@ class _Outcome:
 
 def _outcomes(
     cohorts: Sequence[Cohort], updates_of: Updates, at_once: int, *, keep_sums: bool
-) -> Iterator[tuple[str, _Outcome | RoundAbortedError]]:
+) -> Generator[tuple[str, _Outcome | RoundAbortedError]]:
     """Run the cohorts, so many at a time, and yield what came of each as it ends; what still runs is cancelled at the end."""
     task = ray.remote(max_retries=0, num_cpus=1)(_run)
-    made_by = _stored(updates_of) if callable(updates_of) else None
-    waiting, running = iter(cohorts), {}
+    stored = _stored(updates_of) if callable(updates_of) else None
+    waiting = iter(cohorts)
+    running: dict[Any, str] = {}
     try:
         while True:
             while len(running) < at_once and (cohort := next(waiting, None)) is not None:
-                own = made_by or {party: updates_of[party] for party in cohort.parties}
+                own: Any = stored if callable(updates_of) else {party: updates_of[party] for party in cohort.parties}
                 running[task.remote(cohort, own, keep_sums)] = cohort.name
             if not running:
                 return
@@ -240,6 +249,9 @@ def _stored(updates_of: Callable[[str], Tree]) -> Any:
 def _run(cohort: Cohort, updates_of: Updates, keep_sums: bool) -> _Outcome:
     """One cohort, in a process of Ray's."""
     started = made = time.perf_counter()
+    before = time.process_time()
+    gc.collect()  # whatever secrets the last cohort in this process left in cycles end here
+    _forget_peak()
     result, error = None, None
     try:
         updates = _made(cohort.parties, updates_of)
@@ -251,6 +263,7 @@ def _run(cohort: Cohort, updates_of: Updates, keep_sums: bool) -> _Outcome:
     cost = TaskCost(
         making=made - started,
         aggregating=time.perf_counter() - made,
+        core_seconds=time.process_time() - before,
         peak_bytes=_peak(),
         process=os.getpid(),
         host=ray.get_runtime_context().get_node_id(),
@@ -296,7 +309,15 @@ def _unpacked(packed: _Packed) -> SecureFLError:
     return error
 
 
+def _forget_peak() -> None:
+    with contextlib.suppress(OSError):  # not Linux
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def _peak() -> int:
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return next(1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
     try:
         import resource
     except ImportError:  # Windows

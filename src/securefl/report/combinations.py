@@ -112,15 +112,15 @@ def _algorithm(config: ExperimentConfig) -> _Refusal:
         if config.privacy.mechanism != "none":
             return (
                 (
-                    "training.algorithm is 'scaffold' under [privacy]: the noise of each round would stay in its control variates and steer "
-                    "every later step"
+                    "training.algorithm is 'scaffold' under [privacy]: the noise of each round would stay in its control variates and "
+                    "steer every later step"
                 ),
                 'use "fedavg" or "fedprox", or leave [privacy] out',
             )
         if training.subspace:
             return (
                 (
-                    "training.algorithm is 'scaffold' in a subspace: its control variates steer every later step; with the noise of "
+                    "training.algorithm is 'scaffold' in a subspace: control variates steer every later step; with the noise of "
                     "a subspace in them training diverges"
                 ),
                 'use "fedavg" or "fedprox", or subspace = 0',

@@ -87,7 +87,8 @@ def deal(config: DataConfig) -> Dealt:
         test = Dataset(np.concatenate([part.x for part in own]), np.concatenate([part.y for part in own]))
     classes = 1 + max(int(each.y.max(initial=0)) for each in (*clients.values(), test))
     tests = {name: _mixed(seen[name], clients[name]) for name in names}
-    return Dealt(clients, test, public, max(2, classes), tests)
+    least = 10 if config.dataset == "synthetic" else 2  # a class may be nobody's, and is one all the same
+    return Dealt(clients, test, public, max(least, classes), tests)
 
 
 def _load(config: DataConfig) -> tuple[Dataset, Dataset]:

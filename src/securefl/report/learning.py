@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _HIDDEN = (32,)
 _HEAD = ("head*",)
+_BETTER = 1e-9
+"""What a metric must gain to be better: one that stays where it is has not."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +90,7 @@ def learning(config: ExperimentConfig, dealt: Dealt) -> Learning:
         server=_server(config),
         sampler=FixedSize(size) if size else Everybody(),
         stragglers=slow,
-        stop=None if wanted.early_stop == "none" else EarlyStop(wanted.early_stop, wanted.patience or 5),
+        stop=None if wanted.early_stop == "none" else EarlyStop(wanted.early_stop, wanted.patience or 5, _BETTER),
         personal=wanted.algorithm in {"fedper", "fedbn"},
     )
 
@@ -130,7 +132,7 @@ def _model(config: ExperimentConfig, dealt: Dealt) -> Model:
         raise ConfigError(
             f"batch_norm: {small[0]} has 1 example, needs at least 2 to normalise a batch", remedy="have fewer parties"
         )
-    from securefl.report.torch_network import network  # a ConfigError where torch is not installed
+    from securefl.torch.network import network  # a ConfigError where torch is not installed
 
     return network(features, dealt.classes, hidden, batch_norm=wanted.batch_norm)
 

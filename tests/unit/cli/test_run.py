@@ -129,3 +129,45 @@ def test_the_starters_commented_keys_are_real(line, securefl, tmp_path):
     assert f"# {line}" in path.read_text()
     path.write_text(path.read_text().replace(f"# {line}", line))
     assert securefl("plan", "show", path).code == 0
+
+
+def test_a_run_is_resumed_and_says_so(securefl, refused, small, tmp_path):
+    keep = tmp_path / "run.ckpt"
+    assert securefl("run", small, "--checkpoint", keep).code == 0
+    assert "is there already" in refused("run", small, "--checkpoint", keep)
+    small.write_text(small.read_text().replace("rounds = 2", "rounds = 3"))
+    outcome = securefl("run", small, "--checkpoint", keep, "--resume", "--json", tmp_path / "x.json")
+    assert outcome.code == 0, outcome.err
+    assert "Resumed after round 2." in outcome.out
+    data = json.loads((tmp_path / "x.json").read_text())
+    assert [record["round"] for record in data["rounds"]] == [1, 2, 3]
+    assert data["resumed_after"] == 2
+
+
+def test_resume_needs_a_checkpoint(refused, small, tmp_path):
+    assert "--checkpoint FILE" in refused("run", small, "--resume")
+    assert "no run to go on with" in refused("run", small, "--checkpoint", tmp_path / "none", "--resume")
+
+
+def test_the_algorithm_is_named_on_the_screen(securefl, small):
+    text = small.read_text().replace("epochs = 1", 'epochs = 1\nalgorithm = "fedprox"\nmu = 0.5')
+    small.write_text(text)
+    outcome = securefl("run", small)
+    assert outcome.code == 0, outcome.err
+    assert "FedProx with mu = 0.5" in outcome.out
+    assert "plain FedProx" in outcome.out
+
+
+COMMENTED = ("hidden = [32]", "mu = 0.1", "momentum = 0.9", "patience = 5", "classes_per_party = 2", "beta = 0.2")
+
+
+@pytest.mark.parametrize("line", COMMENTED)
+def test_the_starters_new_commented_keys_are_real(line, securefl, tmp_path):
+    securefl("init", tmp_path)
+    path = tmp_path / "securefl.toml"
+    text = path.read_text()
+    assert f"# {line}" in text
+    path.write_text(text.replace(f"# {line}", line))
+    found = securefl("plan", "show", path)
+    assert "unknown key" not in found.err
+    assert "has no use for it" in found.err

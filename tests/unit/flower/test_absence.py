@@ -91,6 +91,7 @@ def test_a_node_that_comes_back_under_another_id_is_met_again(tmp_path):
     grid = world.grid()
     run(strategy, grid, 2)
     assert strategy.results[-1].survivors == ALL
+    assert 102 not in {message.metadata.dst_node_id for message, _ in grid.seen}  # its mail would go nowhere
 
 
 @pytest.mark.parametrize("exchange", [1, 2, 3, 4, 5])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 
+from securefl.flower.arrays import difference
 from unit.flower.test_absence import WITHOUT
 from unit.flower.test_protocols import ROUNDING
 from unit.flower.world import ARRAYS, World, differ, mean_of, run, train
@@ -76,7 +77,7 @@ def odd(name, make, told=None):
         reply = train(message, context)
         if context.node_config["number"] != 2:
             return reply
-        arrays = {key: array for key, array in reply.content["arrays"].items()}
+        arrays = dict(reply.content["arrays"].items())
         if name is not None:
             arrays[name] = Array(np.asarray(make(arrays[name].numpy())))
         metrics = {"num-examples": 30, "loss": 0.5} | (told or {})
@@ -167,3 +168,8 @@ def test_training_may_write_into_the_arrays_that_it_was_given(tmp_path):
     world = World(tmp_path, function=in_place)
     after = run(world.strategy(), world.grid())
     assert differ(after, mean_of(range(5))) <= ROUNDING
+
+
+def test_a_change_beyond_its_dtype_is_infinite_and_refused_later_not_a_warning():
+    far = {"w": np.array([3e38], np.float32)}
+    assert np.isinf(difference(far, {"w": -far["w"]})["w"]).all()

@@ -13,7 +13,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp.strategy import FedAvg
 
 import securefl as sfl
-from securefl.flower import secure_mod
+from securefl.flower import SecureAggregation, secure_mod
 from securefl.flower.records import RECORD, answer, question
 from unit.flower.test_absence import WITHOUT
 from unit.flower.test_protocols import ROUNDING
@@ -259,13 +259,14 @@ def test_two_nodes_that_claim_one_party_the_second_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("messages", [[], [b"nonsense"]])
-def test_a_stranger_takes_no_party_s_place_by_its_name(messages, tmp_path):
+@pytest.mark.parametrize("stranger", [99, 999])  # who answers before the party, and after it
+def test_a_stranger_takes_no_party_s_place_by_its_name(stranger, messages, tmp_path):
     world = World(tmp_path)
     inner = world.app
-    world.config[99] = {}
+    world.config[stranger] = {}
 
     def lying(message, context):
-        if context.node_id != 99:
+        if context.node_id != stranger:
             return inner(message, context)
         return Message(answer("party-2", messages), reply_to=message)
 
@@ -273,6 +274,23 @@ def test_a_stranger_takes_no_party_s_place_by_its_name(messages, tmp_path):
     strategy = world.strategy()
     after = run(strategy, world.grid())
     assert differ(after, mean_of(range(5))) <= ROUNDING
+
+
+def test_where_nothing_is_signed_a_party_that_is_known_is_heard_before_a_stranger_in_its_name(tmp_path):
+    world = World(tmp_path, policy='server = "semi-honest"\n')
+    unsigned = sfl.Roster.unsigned(world.names)
+    world.write("roster.toml", unsigned.to_toml())
+    for config in world.config.values():
+        del config["securefl-identity"]
+    world.config[99] = world.config[102] | {"securefl-state": str(tmp_path / "stranger")}
+    plan = world.plan(secagg(server="semi-honest"), parties=unsigned)
+    strategy = SecureAggregation(FedAvg(fraction_evaluate=0.0), plan=plan, roster=unsigned)
+    grid = world.grid(lambda node, number: node == 99 and number <= 4)  # in the first round it is not there
+    send = grid.send_and_receive
+    grid.send_and_receive = lambda messages, *, timeout=None: send(messages, timeout=timeout)[::-1]
+    run(strategy, grid, 2)
+    assert [len(result.survivors) for result in strategy.results] == [5, 5]
+    assert [failure.node for failure in strategy.failures[2]] == [99]
 
 
 def test_a_stranger_with_another_s_name_and_a_key_of_its_own_is_refused(tmp_path):
@@ -319,13 +337,19 @@ def test_what_a_node_says_went_wrong_is_one_short_line_in_the_log(tmp_path):
 
 
 def test_settings_of_its_own_are_heeded_even_where_ray_runs(tmp_path, monkeypatch):
-    """An app that uses Ray for its data is no simulation: its node's policy is asked all the same."""
+    """An app that uses Ray for its data is no simulation: its node's policy is asked, and not one that suits any plan."""
     monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(is_initialized=lambda: True))
     world = World(tmp_path, policy="min_parties = 9\n")
+    unsigned = sfl.Roster.unsigned(world.names)
+    world.write("roster.toml", unsigned.to_toml())
     for number, config in enumerate(world.config.values()):
+        del config["securefl-identity"]
         config |= {"partition-id": number, "num-partitions": 5}
-    strategy = world.strategy()
-    run(strategy, world.grid())
+    plan = world.plan(secagg(server="semi-honest"), parties=unsigned)
+    strategy, grid = SecureAggregation(FedAvg(fraction_evaluate=0.0), plan=plan, roster=unsigned), world.grid()
+    run(strategy, grid)
+    assert all(sent_by(grid, node) == [] for node in world.config)
+    assert all("PolicyRefusedError" in failure.reason for failure in strategy.failures[1])
     assert len(strategy.failures[1]) == 5
 
 

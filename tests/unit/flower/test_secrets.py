@@ -74,7 +74,7 @@ def patterns(party):
 
 
 def test_what_leaves_a_node_has_nothing_in_clear(seen):
-    world, grid, secrets, _ = seen
+    _world, grid, secrets, _ = seen
     for message, reply in grid.seen:
         party = message.metadata.dst_node_id - 100
         sent = everything(reply.content)
@@ -84,7 +84,7 @@ def test_what_leaves_a_node_has_nothing_in_clear(seen):
 
 
 def test_what_rests_in_a_node_s_state_is_sealed_or_gone(seen):
-    world, grid, secrets, prefetch = seen
+    _world, grid, secrets, prefetch = seen
     for node, context in grid.contexts.items():
         assert set(context.state) == ({RECORD} if prefetch else set())
         rests = everything(context.state)
@@ -129,7 +129,7 @@ def test_the_key_of_what_rests_is_on_the_node_s_disk_alone(seen):
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
         keys.add(path.read_bytes())
-        assert sorted(file.name for file in path.parent.iterdir() if file.suffix not in {".lock"}) == [
+        assert sorted(file.name for file in path.parent.iterdir() if file.suffix != ".lock") == [
             f"{name}.key",
             f"{name}.used",
         ]

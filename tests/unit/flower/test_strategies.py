@@ -22,6 +22,7 @@ from flwr.serverapp.strategy import (
     Krum,
     MultiKrum,
     QFedAvg,
+    Strategy,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,8 +76,8 @@ def test_counters_reach_the_nodes(tmp_path):
     seen = []
 
     def noting(message, context):
+        assert set(message.content) == {"arrays", "config"}  # nothing of ours; who sees more trains nothing
         seen.append({key: array.numpy() for key, array in message.content["arrays"].items()})
-        assert "securefl" not in message.content
         return train(message, context)
 
     world = World(tmp_path, function=noting)
@@ -250,3 +251,12 @@ def test_plans_and_rosters_that_do_not_fit_each_other_are_refused(tmp_path):
     plan = Plan(template=template_of(ARRAYS), parties=4, protocol=secagg(server="semi-honest"), encoding=None)
     with pytest.raises(ConfigError, match="4 parties, the roster has 5"):
         world.strategy(plan)
+
+
+def test_a_strategy_that_only_borrows_the_averaging_is_refused(tmp_path):
+    class Borrowing(Strategy):
+        aggregate_train = FedAvg.aggregate_train
+        configure_train = configure_evaluate = aggregate_evaluate = summary = lambda self, *_arguments: None
+
+    with pytest.raises(ConfigError, match="Borrowing needs single updates"):
+        World(tmp_path).strategy(inner=Borrowing())

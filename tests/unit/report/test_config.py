@@ -6,6 +6,7 @@ import pytest
 
 from securefl.errors import ConfigError
 from securefl.federated import DATASETS
+from securefl.federated.synthetic import GENERATED
 from securefl.report.config import STEPS, DataConfig, ExperimentConfig
 from securefl.types import Step
 
@@ -21,7 +22,7 @@ def test_whole_numbers_are_numbers():
 
 
 def test_the_choices_are_those_of_the_library():
-    assert set(typing.get_args(typing.get_type_hints(DataConfig)["dataset"])) == set(DATASETS)
+    assert set(typing.get_args(typing.get_type_hints(DataConfig)["dataset"])) == {*DATASETS, *GENERATED, "synthetic"}
     assert tuple(Step) == STEPS
 
 
@@ -30,7 +31,7 @@ MISTAKES = [
     ("[data]\n\nparty = 3", "unknown key data.party (line 3: `party = 3`)", "did you mean 'parties'?"),
     ("[data]\nepochs = 3", "unknown key data.epochs (line 2", "it belongs in [training]"),
     ("parties = 3", "unknown key parties (line 1", "it belongs in [data]"),
-    ("[data]\nzzz = 3", "unknown key data.zzz", "known keys are alpha, dataset"),
+    ("[data]\nzzz = 3", "unknown key data.zzz", "known keys are alpha, classes_per_party"),
     ("data.zzz = 3", "unknown key data.zzz (line 1: `data.zzz = 3`)", "known keys are"),
     ("data = {zzz = 3}", "unknown key data.zzz (line 1: `data = {zzz = 3}`)", "known keys are"),
     ("data = 3", "[data] is 3 (line 1", "give a [table]"),
@@ -49,6 +50,16 @@ MISTAKES = [
     ("[plan]\nthreshold = 'x'", "plan.threshold is 'x' (line 2", "give a whole number"),
     ("[plan]\nserver = 'honest'", "plan.server is 'honest' (line 2", "did you mean 'semi-honest'?"),
     ("[plan]\nvalue_bits = 64", "plan.value_bits is 64 (line 2", "give a whole number <= 32"),
+    ("[training]\nalgorithm = 'fedproxy'", "training.algorithm is 'fedproxy' (line 2", "did you mean 'fedprox'?"),
+    ("[training]\nalgorithm = 'topk'", "training.algorithm is 'topk' (line 2", "known are 'fedavg'"),
+    ("[training]\nserver = 'adam'", "training.server is 'adam' (line 2", "did you mean 'fedadam'?"),
+    ("[training]\nmu = -1", "training.mu is -1 (line 2", "give a number >= 0"),
+    ("[training]\nkeep = []", "training.keep is [] (line 2", "give a list of length >= 1"),
+    ("[model]\nhidden = [0]", "model.hidden is [0] (line 2", "give a whole number >= 1"),
+    ("[sampling]\nsizes = 3", "unknown key sampling.sizes (line 2", "did you mean 'size'?"),
+    ("[stragglers]\npartial = 1.5", "stragglers.partial is 1.5 (line 2", "give a number <= 1"),
+    ("[robust]\ngroup_size = 2", "robust.group_size is 2 (line 2", "give a whole number >= 3"),
+    ("[robust]\nrule = 'mean'", "robust.rule is 'mean' (line 2", "known are"),
     ("[report]\ncompare_plain = 1", "report.compare_plain is 1 (line 2", "give true or false"),
     ("source = 'x'", "unknown table [source]", "known tables are"),
     ("[data.extra]\nx = 3", "unknown key data.extra (line 1: `[data.extra]`)", "known keys are"),

@@ -23,7 +23,7 @@ def test_the_bars_stack_up_to_the_counts(classes):
     table = np.random.default_rng(0).integers(0, 9, (7, classes))
     drawn = Figure()
     axes = drawn.add_subplot()
-    partition_plot._bars(drawn, axes, table)
+    partition_plot.bars(drawn, axes, table)
     for label, container in enumerate(axes.containers):
         assert [bar.get_height() for bar in container] == table[:, label].tolist()
         assert [bar.get_y() for bar in container] == table[:, :label].sum(axis=1).tolist()

@@ -66,7 +66,7 @@ def test_ids_are_unique_and_every_reference_has_its_target(page):
 
 def test_the_plots_are_well_formed_and_described(page):
     plots = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    assert len(plots) == 4
+    assert len(plots) == 5
     for plot in plots:
         assert ET.fromstring(plot).get("aria-label")  # noqa: S314 - our own output
         assert "#01020" not in plot

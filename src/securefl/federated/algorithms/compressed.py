@@ -51,6 +51,11 @@ class RandomSubspace(Algorithm):
         """As the inner algorithm."""
         return self.inner.weighted
 
+    @property
+    def epochs(self) -> int:
+        """As the inner algorithm: what stragglers do a part of."""
+        return getattr(self.inner, "epochs", 1)
+
     def sends(self, params: Params) -> Params:
         """The coordinates within the subspace."""
         if self.inner.initial_broadcast(params):
@@ -135,6 +140,16 @@ class TopK(Algorithm):
     def __post_init__(self) -> None:
         if isinstance(self.fraction, bool) or not isinstance(self.fraction, int | float) or not 0 < self.fraction <= 1:
             raise ConfigError(f"fraction: got {self.fraction}, needs a number in (0, 1]", remedy="use 0.1")
+
+    @property
+    def weighted(self) -> bool:  # type: ignore[override]
+        """As the inner algorithm."""
+        return self.inner.weighted
+
+    @property
+    def epochs(self) -> int:
+        """As the inner algorithm: what stragglers do a part of."""
+        return getattr(self.inner, "epochs", 1)
 
     def sends(self, params: Params) -> Params:
         """As the inner algorithm: zeros travel too."""

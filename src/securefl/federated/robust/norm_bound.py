@@ -91,6 +91,11 @@ class NormBounded(Algorithm):
         """As the inner algorithm."""
         return self.inner.weighted
 
+    @property
+    def epochs(self) -> int:
+        """As the inner algorithm: what stragglers do a part of."""
+        return getattr(self.inner, "epochs", 1)
+
     def local_update(self, task: LocalTask) -> LocalUpdate:
         """Train, then apply the bound; see both."""
         update = self.inner.local_update(task)

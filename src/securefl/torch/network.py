@@ -6,9 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from securefl.federated.datasets import Dataset
-from securefl.torch import TorchModel, torch
+from securefl.torch.model import TorchModel
 
 
 def network(features: int, classes: int, hidden: tuple[int, ...], *, batch_norm: bool) -> TorchModel:
