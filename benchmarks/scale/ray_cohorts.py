@@ -155,6 +155,8 @@ def _linear(points: Sequence[Point]) -> list[str]:
     notes = []
     for values in sorted({point["values"] for point in points}):
         same = [point for point in points if point["values"] == values]
+        if len(same) < 3:
+            continue
         n, y = (np.log([point[key] for point in same]) for key in ("parties", "core_seconds"))
         power = float(np.polyfit(n, y, 1)[0])
         notes.append(f"with {values:,} values processor time grows as parties^{power:.2f}, over {len(same)} sizes")

@@ -85,3 +85,22 @@ def test_a_hundred_parties_with_dropouts_and_distributed_noise_spend_the_same_an
     # Every node of the simulation entered its own charges: of the rounds in which it answered until the vector was due.
     ledgers = list(tmp_path.glob("securefl-simulation-*/*.ledger"))
     assert len(ledgers) == 100
+
+
+def test_a_simulated_node_keeps_a_ledger_under_a_private_plan_only_and_a_real_one_none_that_it_was_not_given(tmp_path):
+    from securefl.flower.node import Node
+
+    template, protocol = {"w": ((3,), "float32")}, sfl.SecAgg(threshold=3)
+    plain = sfl.Plan(template=template, parties=5, protocol=protocol)
+    noise = sfl.DistributedDiscreteGaussian(clip=1.0, noise_multiplier=2.0)
+    private = sfl.Plan(template=template, parties=5, protocol=protocol, privacy=noise)
+    roster, policy = sfl.Roster.unsigned(f"party-{i}" for i in range(5)), sfl.ClientPolicy.matching(private)
+    simulated_node = Node("party-1", roster, None, None, tmp_path / "simulated", None)
+    assert simulated_node.open_ledger(sfl.ClientPolicy.matching(plain)) is None
+    ledger = simulated_node.open_ledger(policy)
+    assert ledger is not None
+    assert ledger.path == tmp_path / "simulated" / "party-1.ledger"
+    assert ledger.spent("party-1") == 0
+    real = Node("party-1", roster, policy, None, tmp_path / "real", None)
+    assert real.open_ledger(policy) is None
+    assert not (tmp_path / "real").exists()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -37,13 +40,23 @@ class InOrder:
         return bound - 1
 
 
+@contextlib.contextmanager
+def leaving_ends_loose():
+    """Ray closes no /dev/null that it opens, and waits for no process that it starts: what it leaves is collected here, unheard."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray leaves open files of its processes behind
-        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    with leaving_ends_loose():
         context = ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-        yield Path(context.address_info["session_dir"])
+    yield Path(context.address_info["session_dir"])
+    with leaving_ends_loose():
+        del context
         ray.shutdown()
 
 
@@ -139,13 +152,17 @@ def test_a_lie_of_one_cohorts_server_is_told_with_what_its_parties_refused():
     assert members["cohort-1"][0] not in result.survivors
 
 
-def test_a_function_that_raises_or_kills_its_process_fails_its_cohort_without_quoting_data(cluster):
+def test_a_function_that_raises_or_kills_its_process_fails_its_cohort_without_quoting_data(cluster, tmp_path):
+    tried = str(tmp_path / "tried")
+
     def raises(party):
         raise ValueError(f"diagnosis-of-{party}-is-4711")
 
     def dies(party):
         import os
 
+        with open(tried, "a") as file:  # noqa: PTH123 - it travels without its imports
+            file.write(party)
         os._exit(3)
 
     members = split(NAMES, MEMBERS, InOrder())
@@ -156,6 +173,7 @@ def test_a_function_that_raises_or_kills_its_process_fails_its_cohort_without_qu
     assert result.failed["cohort-0"].suspects == (culprit,)
     assert "raised ValueError" in str(result.failed["cohort-0"])
     assert "the task of cohort-2 was lost" in str(result.failed["cohort-2"])
+    assert Path(tried).read_text() == victim, "who may have been in a sum is not asked again"
     assert result.survivors == members["cohort-1"]
     np.testing.assert_array_equal(result.sum["w"], exact(result.survivors))
     told = b"".join(path.read_bytes() for path in (cluster / "logs").rglob("*") if path.is_file())
@@ -198,6 +216,16 @@ def test_a_secret_in_the_function_never_reaches_another_process():
     secret = Secret(b"k" * 32)
     with pytest.raises(SecretMisuseError):
         aggregate_cohorts_on_ray(lambda party: {"w": bytes(secret)}, plan_of(), NAMES)
+
+
+@pytest.mark.heavy
+def test_the_code_of_the_document_prints_what_stands_there():
+    """Its fence says py: test_documents, which runs python blocks in its own process, leaves it to this test."""
+    text = (ROOT / "docs" / "many-parties.md").read_text(encoding="utf-8")
+    ((code, expected),) = re.findall(r"^```py\n(.*?)^```\n```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout == expected
 
 
 @pytest.mark.heavy

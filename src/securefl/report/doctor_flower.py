@@ -30,6 +30,11 @@ _KEYS: Final = {
     "securefl-policy": "path of this party's policy",
     "securefl-state": "a directory of this node's own",
 }
+_HOLDER_KEYS: Final = {
+    "securefl-key-holder": "path of the sealed Paillier key",
+    "securefl-key-holder-password-file": "path of the file with its password",
+    **{name: _KEYS[name] for name in ("securefl-roster", "securefl-policy", "securefl-state")},
+}
 _INSTALL: Final = "pip install 'securefl[flower]'"
 
 
@@ -76,9 +81,11 @@ def parse(node_config: str) -> dict[str, str]:
 
 
 def _node(settings: Mapping[str, str]) -> list[Check]:
-    missing = [name for name in _KEYS if not settings.get(name)]
+    holder = "securefl-key-holder" in settings
+    needed = _HOLDER_KEYS if holder else _KEYS
+    missing = [name for name in needed if not settings.get(name)]
     checks = [
-        Check(name, Status.FAIL, "missing", f"set it to {_KEYS[name]}; without it the node takes part in nothing")
+        Check(name, Status.FAIL, "missing", f"set it to {needed[name]}; without it the node takes part in nothing")
         for name in missing
     ]
     roster: Roster | None = None
@@ -90,7 +97,13 @@ def _node(settings: Mapping[str, str]) -> list[Check]:
         decided, check = _tried("policy", settings["securefl-policy"], ClientPolicy.load, _about_policy)
         policy, checks = decided, [*checks, check]
     party = settings.get("securefl-party", "")
-    if roster is not None and party:
+    if holder and party:
+        checks.append(
+            Check("party", Status.FAIL, "the config has a key holder's key, too", "give the key to a node of its own")
+        )
+    if holder and not missing:
+        checks.append(_key(settings))
+    if roster is not None and party and not holder:
         on_it = party in roster.names
         checks.append(
             Check(
@@ -116,7 +129,7 @@ def _identity(settings: Mapping[str, str], roster: Roster, party: str) -> Check:
         return Check("identity", Status.WARN, "the roster has no identity keys", "an active plan needs them")
     if not path:
         return Check("identity", Status.WARN, "not set", "set securefl-identity, which an active plan needs")
-    key, check = _tried("identity", path, _identity_in, lambda _: "loads")
+    key, check = _tried("identity", path, lambda at: _identity_in(at, settings), lambda _: "loads")
     if key is None or party not in roster.names:
         return check
     if key.verify_key != roster.members[roster.index(party)].verify_key:
@@ -126,8 +139,20 @@ def _identity(settings: Mapping[str, str], roster: Roster, party: str) -> Check:
     return Check("identity", Status.OK, "the roster's key for this party", "")
 
 
-def _identity_in(path: str) -> SigningKey:
-    return SigningKey.from_pem(Path(path).read_bytes(), None)
+def _identity_in(path: str, settings: Mapping[str, str]) -> SigningKey:
+    opened_by = settings.get("securefl-identity-password-file")
+    password = Path(opened_by).read_bytes().rstrip(b"\r\n") if opened_by else None
+    return SigningKey.from_pem(Path(path).read_bytes(), password)
+
+
+def _key(settings: Mapping[str, str]) -> Check:
+    from securefl.paillier import PrivateKey
+
+    def opened(path: str) -> PrivateKey:
+        password = Path(settings["securefl-key-holder-password-file"]).read_text(encoding="utf-8").rstrip("\r\n")
+        return PrivateKey.from_bytes(Path(path).read_bytes(), password)
+
+    return _tried("key holder", settings["securefl-key-holder"], opened, lambda key: key.public_key.fingerprint)[1]
 
 
 def _about_roster(roster: Roster) -> str:
@@ -156,7 +181,7 @@ def _code(settings: Mapping[str, str], trusted_entities: Path | None) -> Check:
         Status.FAIL if active else Status.WARN,
         "the SuperLink ships the app to this node, mod and policy check included: what is claimed holds against a server that follows "
         "the protocol (semi-honest)",
-        "start the SuperNode with --trusted-entities, or install the client's code locally",
+        "start the SuperNode with --trusted-entities",
     )
 
 
