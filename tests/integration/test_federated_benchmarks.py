@@ -55,7 +55,7 @@ def test_they_are_found_by_name():
 def test_fedprox_is_below_fedavg_and_keeps_its_curve_under_secure_aggregation(bench, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     data = run(bench("fedprox"), tmp_path, monkeypatch, "--repeats", "1", "--rounds", "4", "--workers", "1")
-    assert len(data["rows"]) == 2
+    assert len(data["rows"]) == 3
     assert all(row["met"] and row["peer_name"] == "FedAvg" for row in data["rows"])
     secure = data["secure"]
     assert len(secure["secure"]) == 4
