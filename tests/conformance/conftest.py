@@ -5,6 +5,14 @@ import pytest
 from conformance.adapters import ADAPTERS, Adapter
 
 
-@pytest.fixture(params=ADAPTERS, ids=lambda adapter: adapter.name)
+def _slow(adapter: Adapter) -> bool:
+    """Two of five under a key: what they add is in the attacks, and their arithmetic takes minutes."""
+    return adapter.name in {"paillier-audited", "paillier-threshold-audited"}
+
+
+PARAMS = [pytest.param(adapter, marks=[pytest.mark.heavy] if _slow(adapter) else []) for adapter in ADAPTERS]
+
+
+@pytest.fixture(params=PARAMS, ids=lambda adapter: adapter.name)
 def protocol(request) -> Adapter:
     return request.param

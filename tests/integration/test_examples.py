@@ -27,7 +27,10 @@ def test_there_is_no_example_without_a_test():
     assert {path.stem for path in EXAMPLES.glob("*.toml")} == {*HERE, *ELSEWHERE}
 
 
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize(
+    "name",
+    [each if number % 3 == 0 else pytest.param(each, marks=pytest.mark.heavy) for number, each in enumerate(HERE)],
+)
 def test_it_runs_in_a_smaller_form(name, tmp_path):
     if name == "digits-fedbn":
         pytest.importorskip("torch")

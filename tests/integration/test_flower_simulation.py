@@ -41,6 +41,7 @@ def simulated(tmp_path, engine, **config):
         return json.loads((tmp_path / f"{engine}.json").read_text()), dict(model)
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(300)
 def test_six_parties_one_of_them_lost_learn_what_the_embedded_engine_learns(tmp_path):
     config = {"parties": 6, "rounds": 2, "lost": {"2": [1]}, "epsilon": 0}

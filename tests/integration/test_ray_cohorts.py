@@ -107,6 +107,7 @@ def test_sums_of_all_cohorts_add_up_exactly_with_weights_and_one_party_lost():
     assert all(part.integers.size == 0 and part.sum == {} and part.mean == {} for part in result.results.values())
 
 
+@pytest.mark.heavy
 def test_it_agrees_with_the_same_cohorts_in_this_process():
     here = sfl.aggregate_cohorts({name: maker()(name) for name in NAMES}, plan_of("semi-honest"), random=InOrder())
     there = aggregate_cohorts_on_ray(maker(), plan_of("semi-honest"), NAMES, keep_sums=True, random=InOrder())
@@ -120,6 +121,7 @@ def test_it_agrees_with_the_same_cohorts_in_this_process():
         np.testing.assert_array_equal(part.sum["w"], there.results[name].sum["w"])
 
 
+@pytest.mark.heavy
 def test_updates_may_be_references():
     references = {name: ray.put(maker()(name)) for name in NAMES}
     result = aggregate_cohorts_on_ray(references, plan_of(), NAMES, at_once=1)
@@ -139,6 +141,7 @@ def test_a_cohort_that_loses_too_many_fails_by_name_and_the_others_go_on():
         aggregate_cohorts_on_ray(maker(), plan_of(), NAMES, drop=drop, min_cohorts=3, random=InOrder())
 
 
+@pytest.mark.heavy
 def test_a_lie_of_one_cohorts_server_is_told_with_what_its_parties_refused():
     members = split(NAMES, MEMBERS, InOrder())
     lie = sfl.faults.Equivocate(members["cohort-0"][:3], members["cohort-0"][3:4])
@@ -152,6 +155,7 @@ def test_a_lie_of_one_cohorts_server_is_told_with_what_its_parties_refused():
     assert members["cohort-1"][0] not in result.survivors
 
 
+@pytest.mark.heavy
 def test_a_function_that_raises_or_kills_its_process_fails_its_cohort_without_quoting_data(cluster, tmp_path):
     tried = str(tmp_path / "tried")
 

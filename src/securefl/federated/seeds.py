@@ -34,7 +34,7 @@ def checked(seed: int) -> int:
     Raises:
         ConfigError: it is negative.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ConfigError(f"seed: got {seed}, needs an integer >= 0", remedy="choose a seed that is not negative")
     return seed
 
