@@ -8,7 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import securefl as sfl
@@ -102,6 +102,7 @@ def test_without_noise_the_mean_is_that_of_the_clipped_updates_within_the_grid(k
 
 
 @settings(deadline=None, max_examples=40)
+@example(kind="central-discrete-gaussian", parties=3, lost=0.0, colluders=0.0, size=16385, noise=3.0, bits=13)
 @given(
     kind=st.sampled_from(KINDS),
     parties=st.integers(3, 3000),

@@ -19,6 +19,9 @@ from securefl.dp.rotation import padded
 from securefl.errors import UnsafePlanError
 
 _BITS: Final = 24
+_FINE_BITS: Final = 44
+_OVER: Final = 1e-3
+"""By so much the multiplier may be more than was asked for, beside what a coarse grid costs."""
 _MOST: Final = 2.0**90
 
 
@@ -63,7 +66,19 @@ def choose(mechanism: Mechanism, floor: Floor, size: int, grid: ModularGrid) -> 
             return True
         return math.sqrt(variance * mechanism.shares(floor)) >= target * bound.l2
 
-    variance = _least_enough(enough, mechanism.least_variance(floor))
+    def close(variance: float) -> bool:
+        """Whether it is little more than was asked for; D2^2 is a whole number, and jumps on a coarse grid."""
+        try:
+            bound = RoundingBound(radius_at(variance), dimension, mechanism.slack)
+        except UnsafePlanError:
+            return True
+        return math.sqrt(variance * mechanism.shares(floor)) <= target * bound.l2 * (1 + _OVER + 1 / bound.squared)
+
+    least = mechanism.least_variance(floor)
+    variance = _least_enough(enough, least, _BITS)
+    # Where noise all but fills the ring, the clip that has room beside it depends steeply on the noise: 24 bits are too few there.
+    if variance > least * (1 + _OVER) and not close(variance):
+        variance = _least_enough(enough, least, _FINE_BITS)
     try:
         radius = radius_at(variance)
         RoundingBound(radius, dimension, mechanism.slack)
@@ -77,8 +92,8 @@ def choose(mechanism: Mechanism, floor: Floor, size: int, grid: ModularGrid) -> 
     return Release(mechanism=mechanism, floor=floor, size=size, grid=grid, radius=radius, variance=variance)
 
 
-def _least_enough(enough: Callable[[float], bool], least: float) -> float:
-    """Return the least variance of 24 bits that is enough, and not below what the mechanism takes."""
+def _least_enough(enough: Callable[[float], bool], least: float, bits: int) -> float:
+    """Return the least variance of so many bits that is enough, and not below what the mechanism takes."""
     least = -_rounded_down(-least)
     if enough(least):
         return least
@@ -89,7 +104,7 @@ def _least_enough(enough: Callable[[float], bool], least: float) -> float:
             raise UnsafePlanError(
                 "no noise has this multiplier", value=high, bound=f"<= {_MOST:g}", remedy="lower the noise multiplier"
             )
-    step = 2.0 ** (math.frexp(high)[1] - 1 - _BITS)
+    step = 2.0 ** (math.frexp(high)[1] - 1 - bits)
     first, last = round(low / step), round(high / step)
     while last - first > 1:
         middle = (first + last) // 2
