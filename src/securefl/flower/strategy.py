@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from securefl.records.used_file import UsedFile
 
 _AVERAGING = (FedAvg, FedProx, FedAvgM, FedAdam, FedAdagrad, FedYogi)
+_LOOK_AGAIN = 0.5
+"""Seconds between two looks at who is connected."""
 _log = logging.getLogger("flwr")
 
 
@@ -45,7 +48,8 @@ class SecureAggregation(Strategy):
         roster: the parties; needed under an active plan. Without one the nodes are called party-0, party-1, ... as in a simulation.
         ledger: the server's, under a private plan.
         used: the record of what the server decided.
-        phase_timeout: seconds that a phase other than training waits for answers; who is late is left out.
+        phase_timeout: seconds that a phase other than training waits for answers, and the first round for nodes to connect; who is
+            late is left out.
 
     Attributes:
         results: of each round a `RoundResult`, or the error that ended it.
@@ -88,6 +92,8 @@ class SecureAggregation(Strategy):
         """Run the phases before training, and return the train messages, each with the server's question for its node."""
         self._check_model(arrays)
         self._before = arrays
+        if not self._nodes:
+            self._await_nodes(grid)
         inner = list(self.inner.configure_train(server_round, learnt_of(arrays), config, grid))
         contents = {message.metadata.dst_node_id: message.content for message in inner}
         self._exchange = Exchange(
@@ -182,6 +188,17 @@ class SecureAggregation(Strategy):
     @property
     def _arrays(self) -> str:
         return self.inner.arrayrecord_key
+
+    def _await_nodes(self, grid: Grid) -> None:
+        """Wait until as many nodes are there as the plan has parties: Flower begins with the first two, and who is not asked is missing."""
+        wanted = self.plan.parameters.parties + isinstance(self.plan.protocol, Paillier)
+        deadline = time.monotonic() + self._phase_timeout
+        told = False
+        while (there := len(list(grid.get_node_ids()))) < wanted and time.monotonic() < deadline:
+            if not told:
+                _log.info("secure aggregation: %s of %s nodes are connected, waiting for the others", there, wanted)
+                told = True
+            time.sleep(_LOOK_AGAIN)
 
     def _check_model(self, arrays: ArrayRecord) -> None:
         wanted = template_of(arrays)

@@ -160,3 +160,27 @@ def test_whoever_is_silent_whenever_the_sum_is_of_the_survivors_or_there_is_none
     else:
         assert isinstance(result, BelowThresholdError)
         assert after is ARRAYS
+
+
+def test_the_first_round_waits_for_nodes_that_connect_late(tmp_path, monkeypatch):
+    """Flower's FedAvg begins with two nodes: three of five would not have been asked, and the round lost."""
+    monkeypatch.setattr("securefl.flower.strategy._LOOK_AGAIN", 0.01)
+    world = World(tmp_path)
+    grid, looks = world.grid(), []
+
+    def connected():
+        looks.append(None)
+        return list(grid.contexts)[: min(5, 1 + len(looks))]
+
+    grid.get_node_ids = connected
+    strategy = world.strategy()
+    run(strategy, grid)
+    assert strategy.results[0].survivors == ALL
+
+
+def test_nodes_that_never_connect_are_not_waited_for_longer_than_a_phase(tmp_path):
+    world = World(tmp_path)
+    del world.config[102]
+    strategy = world.strategy(phase_timeout=0.2)
+    run(strategy, world.grid())
+    assert strategy.results[0].survivors == WITHOUT

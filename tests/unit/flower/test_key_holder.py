@@ -83,7 +83,7 @@ def test_without_a_holder_the_round_ends_before_anybody_trains(world):
     trained = []
     world.app = app_of(lambda message, context: trained.append(context.node_id))
     del world.config[HOLDER]
-    strategy = world.strategy(plan_of(world))
+    strategy = world.strategy(plan_of(world), phase_timeout=0.2)
     run(strategy, world.grid())
     (ended,) = strategy.results
     assert "no node answered as the key holder" in str(ended)
