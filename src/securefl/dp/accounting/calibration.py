@@ -19,6 +19,8 @@ from securefl.errors import UnsafePlanError
 _DIGITS: Final = 6
 _CLOSE: Final = {Accountant.RDP: 1e-6, Accountant.PLD: 1e-5}  # each distribution costs a second
 _FARTHEST: Final = 2.0**100
+_AS_FAR_AS_IT_GOES: Final = 1.0001
+"""How near the search comes to noise that a mechanism refuses, as a ratio."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,19 +110,9 @@ def calibrate_noise_multiplier(
 
 def _bracket(cost: Callable[[float], float], target: float, start: float) -> tuple[float, float]:
     """Return an amount that is too little and one that is enough."""
-    step, enough = 1.25, start
     if cost(start) > target:
-        low = start
-        while cost(enough := low * step) > target:
-            low, step = enough, min(step * step, 16.0)
-            if enough > _FARTHEST:
-                raise UnsafePlanError(
-                    "no amount of noise meets the target",
-                    value=target,
-                    bound="an epsilon that noise can reach",
-                    remedy="raise epsilon or delta, or draw less",
-                )
-        return low, enough
+        return _bracket_above(cost, target, start)
+    step, enough = 1.25, start
     while cost(low := enough / step) <= target:
         enough, step = low, min(step * step, 16.0)
         if enough < 1.0 / _FARTHEST:
@@ -131,6 +123,31 @@ def _bracket(cost: Callable[[float], float], target: float, start: float) -> tup
                 remedy="lower delta",
             )
     return low, enough
+
+
+def _bracket_above(cost: Callable[[float], float], target: float, low: float) -> tuple[float, float]:
+    """Return an amount that is too little and one that is enough, from one that is too little."""
+    step, refused = 1.25, math.inf
+    while True:
+        # Some mechanisms have a most noise: an adaptive clip's bit alone may spend what is asked for.
+        enough = low * step if low * step < refused else math.sqrt(low * refused)
+        try:
+            found = cost(enough)
+        except UnsafePlanError:
+            refused = enough
+            if refused < low * _AS_FAR_AS_IT_GOES:
+                raise
+            continue
+        if found <= target:
+            return low, enough
+        low, step = enough, min(step * step, 16.0)
+        if enough > _FARTHEST:
+            raise UnsafePlanError(
+                "no amount of noise meets the target",
+                value=target,
+                bound="an epsilon that noise can reach",
+                remedy="raise epsilon or delta, or draw less",
+            )
 
 
 def _close_in(cost: Callable[[float], float], target: float, low: float, high: float, close: float) -> float:
