@@ -54,7 +54,15 @@ ONE_ROUND = [name for name in PLANS if "prefetch" not in name]
 """Where the next round's keys make no difference."""
 
 
-@pytest.fixture(params=PLANS)
+@pytest.fixture(
+    params=[
+        pytest.param(
+            name, marks=[pytest.mark.heavy] if name in {"semi-honest, prefetch", "k-regular, prefetch"} else []
+        )
+        for name in PLANS
+    ],
+    ids=str,
+)
 def protocol(request):
     return PLANS[request.param]
 

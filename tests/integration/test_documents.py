@@ -9,6 +9,7 @@ Conventions of the documents:
 - a ```text block right after a ```sh block is what its commands print, at 80 columns;
 - a ```toml block right under a `<!-- file: NAME -->` line is a file of that name in the folder of the commands;
 - the ```diff blocks of docs/flower.md are applied by test_flower_quickstart.py;
+- a ```py block starts processes of its own: test_ray_cohorts.py runs it;
 - a ```mermaid block right under a `<!-- states: ... -->` line is drawn from the tables of `securefl/secagg/states.py`.
 """
 
@@ -19,11 +20,8 @@ import doctest
 import functools
 import io
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +35,7 @@ from securefl.secagg.states import CLIENT, FROM_PARTIES, SERVER, SERVER_COLLECTS
 from securefl.session.disclosure import disclosures
 from securefl.types import KeyModel, ServerModel
 from securefl.wire.messages import Kind
+from unit.cli.conftest import call
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -83,17 +82,11 @@ def check_commands(path: Path, block: re.Match[str], folder: Path) -> None:
         words = shlex.split(line, comments=True)
         if words[:1] != ["securefl"] or words[1] in TRAININGS:
             continue
-        done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", "from securefl.cli.main import entry; entry()", *words[1:]],
-            cwd=folder,
-            env={**os.environ, "COLUMNS": "80"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-        printed += done.stdout
+        with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COLUMNS", "80")
+            done = call(*words[1:])
+        assert done.code == 0, f"{line}\n{done.out}{done.err}"
+        printed += done.out
     after = [text for text in blocks(path, "text") if text.start() == block.end() + 1]
     if after:
         assert same_output(after[0]["text"], printed), (
@@ -165,7 +158,7 @@ def test_the_documents_with_code_are_these():
     pages = {f"docs/{name}.md" for name in names}
     assert {"README.md", *pages} <= {name_of(path) for path in RUNNING}
     languages = {block["language"] for path in DOCUMENTS for block in BLOCK.finditer(path.read_text(encoding="utf-8"))}
-    assert languages <= {"python", "text", "sh", "toml", "mermaid", "diff"}
+    assert languages <= {"python", "py", "text", "sh", "toml", "mermaid", "diff"}
 
 
 def test_the_output_check_can_fail():

@@ -33,8 +33,16 @@ def test_notebook_is_committed_without_outputs(path):
     assert not dirty
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+SHORT = ("01-", "05-")
+"""Of these a defect of the way they are run is seen; the others take a minute of two cores together."""
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[] if path.stem.startswith(SHORT) else pytest.mark.heavy) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_notebook_runs(path, tmp_path, monkeypatch):
     with warnings.catch_warnings():
         # Jupyter's own code, not ours: it warns while it is imported and while it talks to its kernel.

@@ -90,6 +90,7 @@ def test_every_installed_peer_has_rows_for_each_operation_and_the_others_a_line_
             assert any(note.startswith(f"{name} is not installed") and "pip install" in note for note in quick["notes"])
 
 
+@pytest.mark.heavy
 def test_what_is_sent_follows_from_the_slots(quick):
     # Sums of 100 values up to 2^15 - 1, both signs: 23 bits; 2046 bits hold 88 of them; 2000 values are 23 ciphertexts of 4096 bits.
     assert quick["bits_a_value"]["2048 bits"]["ours"] == pytest.approx((23 * 4096 + 8 * 32) / 2000)
@@ -156,6 +157,7 @@ def test_a_pinned_thread_has_one_core_and_gets_all_back(turns):
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.heavy
 def test_phe_and_securefl_learn_the_same_weights_from_three_hospitals(tmp_path, regression):
     data = run("diabetes_regression", tmp_path)
     ours, phe = data["weights"]["ours"], data["weights"]["phe"]

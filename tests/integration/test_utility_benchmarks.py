@@ -73,6 +73,7 @@ def run(name, folder, *options):
     return data
 
 
+@pytest.mark.heavy
 def test_mean_estimation_is_near_the_table_and_equal_under_secure_aggregation(tmp_path):
     data = run("dme", tmp_path, "--repeats", "5")
     assert len(data["rows"]) == 4
@@ -86,6 +87,7 @@ def test_mean_estimation_is_near_the_table_and_equal_under_secure_aggregation(tm
     assert all(line["error"] == pytest.approx(1.18, rel=0.6) for line in data["secure"])
 
 
+@pytest.mark.heavy
 def test_training_gives_the_same_integers_with_and_without_masks_within_its_budget(tmp_path):
     data = run("dp_fedavg", tmp_path, "--repeats", "2", "--workers", "2")
     assert data["secure"]["equal_rounds"] == 3

@@ -221,7 +221,7 @@ def sfl_random():
     return OS.token(32)
 
 
-@pytest.mark.parametrize("start", [1e-3, 1e3])
+@pytest.mark.parametrize("start", [1e-3, pytest.param(1e3, marks=pytest.mark.heavy)])
 def test_an_adaptive_clip_reaches_the_quantile_from_afar_with_a_third_of_the_parties_missing(start):
     """Norms are log-normal with median 1; the clip must end within 20 % of it. Noise moves log C by about .01 a round."""
     draw = np.random.default_rng(5)

@@ -111,7 +111,10 @@ def test_dropouts_and_cohorts_cost_what_the_reference_says():
     assert gaussian_epsilon(1e-5, sigma / math.sqrt(100)) == pytest.approx(14.4, abs=0.06)
 
 
-@pytest.mark.parametrize(("accountant", "noise"), [(Accountant.RDP, 1.51312), (Accountant.PLD, 1.41463)])
+@pytest.mark.parametrize(
+    ("accountant", "noise"),
+    [(Accountant.RDP, 1.51312), pytest.param(Accountant.PLD, 1.41463, marks=pytest.mark.heavy)],
+)
 def test_calibration_inverts_the_accountant(accountant, noise):
     found = calibrate_noise_multiplier(epsilon=1.0, delta=1e-5, rounds=1000, sample_rate=0.01, accountant=accountant)
     assert found.noise == pytest.approx(noise, rel=1e-5)
