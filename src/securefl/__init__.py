@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from securefl.errors import SecretMisuseError as SecretMisuseError
     from securefl.errors import SecureFLError as SecureFLError
     from securefl.errors import UnsafePlanError as UnsafePlanError
+    from securefl.federated.adversarial import AdversarialTraining as AdversarialTraining
+    from securefl.federated.adversarial import LInfinity as LInfinity
+    from securefl.federated.adversarial import RobustAccuracy as RobustAccuracy
     from securefl.federated.algorithms import FedAvg as FedAvg
     from securefl.federated.algorithms import FedBN as FedBN
     from securefl.federated.algorithms import FedPer as FedPer
@@ -60,12 +63,17 @@ if TYPE_CHECKING:
     from securefl.federated.optimizers import FedAdam as FedAdam
     from securefl.federated.optimizers import FedAvgM as FedAvgM
     from securefl.federated.optimizers import FedYogi as FedYogi
+    from securefl.federated.ownership import TriggerSet as TriggerSet
+    from securefl.federated.ownership import Watermark as Watermark
     from securefl.federated.partition import FeatureShift as FeatureShift
     from securefl.federated.partition import dirichlet as dirichlet
     from securefl.federated.partition import iid as iid
     from securefl.federated.partition import pathological as pathological
     from securefl.federated.partition import quantity_skew as quantity_skew
     from securefl.federated.planning import plan_for as plan_for
+    from securefl.federated.reinforcement import CartPole as CartPole
+    from securefl.federated.reinforcement import PerceptronPolicy as PerceptronPolicy
+    from securefl.federated.reinforcement import Reinforce as Reinforce
     from securefl.federated.sampling import FixedSize as FixedSize
     from securefl.federated.stopping import EarlyStop as EarlyStop
     from securefl.federated.stragglers import StragglerSchedule as StragglerSchedule
@@ -74,6 +82,7 @@ if TYPE_CHECKING:
     from securefl.plan.protocol import SecAgg as SecAgg
     from securefl.plan.roster import Member as Member
     from securefl.plan.roster import Roster as Roster
+    from securefl.policy.model_check import ModelFloors as ModelFloors
     from securefl.policy.policy import ClientPolicy as ClientPolicy
     from securefl.records.receipt_book import ReceiptBook as ReceiptBook
     from securefl.records.used_file import UsedFile as UsedFile
@@ -125,6 +134,9 @@ _HOME = {
     "SecretMisuseError": "securefl.errors",
     "SecureFLError": "securefl.errors",
     "UnsafePlanError": "securefl.errors",
+    "AdversarialTraining": "securefl.federated.adversarial",
+    "LInfinity": "securefl.federated.adversarial",
+    "RobustAccuracy": "securefl.federated.adversarial",
     "FedAvg": "securefl.federated.algorithms",
     "FedBN": "securefl.federated.algorithms",
     "FedPer": "securefl.federated.algorithms",
@@ -141,12 +153,17 @@ _HOME = {
     "FedAdam": "securefl.federated.optimizers",
     "FedAvgM": "securefl.federated.optimizers",
     "FedYogi": "securefl.federated.optimizers",
+    "TriggerSet": "securefl.federated.ownership",
+    "Watermark": "securefl.federated.ownership",
     "FeatureShift": "securefl.federated.partition",
     "dirichlet": "securefl.federated.partition",
     "iid": "securefl.federated.partition",
     "pathological": "securefl.federated.partition",
     "quantity_skew": "securefl.federated.partition",
     "plan_for": "securefl.federated.planning",
+    "CartPole": "securefl.federated.reinforcement",
+    "PerceptronPolicy": "securefl.federated.reinforcement",
+    "Reinforce": "securefl.federated.reinforcement",
     "FixedSize": "securefl.federated.sampling",
     "EarlyStop": "securefl.federated.stopping",
     "StragglerSchedule": "securefl.federated.stragglers",
@@ -157,6 +174,7 @@ _HOME = {
     "Member": "securefl.plan.roster",
     "Roster": "securefl.plan.roster",
     "ClientPolicy": "securefl.policy.policy",
+    "ModelFloors": "securefl.policy.model_check",
     "SecAggClient": "securefl.session.client",
     "PaillierClient": "securefl.session.paillier_client",
     "PaillierKeyHolder": "securefl.session.key_holder",

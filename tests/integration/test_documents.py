@@ -154,6 +154,10 @@ def test_the_documents_with_code_are_these():
         "flower",
         "from-flower-secagg-plus",
         "key-ceremony",
+        "reinforcement",
+        "adversarial-training",
+        "model-check",
+        "ownership",
     )
     pages = {f"docs/{name}.md" for name in names}
     assert {"README.md", *pages} <= {name_of(path) for path in RUNNING}

@@ -113,6 +113,27 @@ def test_four_nodes_with_tls_and_authentication_train_as_in_memory_with_one_kill
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)
+def test_five_nodes_under_an_active_server_with_one_killed_and_restarted():
+    # Nobody colludes: with t = 3 of 5, four are enough to the end.
+    settings = {"train-timeout": 60.0, "phase-timeout": 60.0, "max-colluders": 0}
+    with deploy.deployed(5, server="active", **settings) as deployment:
+
+        def lose_and_bring_back():
+            deployment.kill("hospital-2")
+            time.sleep(5)
+            deployment.start_node("hospital-2")
+
+        lost = when_it_has_dealt(deployment, "hospital-2", 2, lose_and_bring_back)
+        printed = deployment.run(3, timeout=800)
+        lost.join(timeout=30)
+        assert (deployment.output / "history.json").exists(), printed[-3000:] + deployment.logs()
+        outcomes = check_against_memory(deployment, plan_of(5, "active", 0), 3)
+        assert outcomes[1]["survivors"] == ["hospital-0", "hospital-1", "hospital-3", "hospital-4"]
+        assert outcomes[2]["survivors"] == deployment.names, "the node that came back is in the sum again"
+
+
+@pytest.mark.heavy
 @pytest.mark.timeout(300)
 def test_a_policy_that_forbids_the_plan_is_named_on_the_server_and_nothing_is_sent(tmp_path):
     with deploy.deployed(4, **{"train-timeout": 60.0, "phase-timeout": 60.0}) as deployment:

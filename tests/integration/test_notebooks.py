@@ -23,6 +23,8 @@ def test_there_are_notebooks():
         "03-encrypted-instead-of-masked.ipynb",
         "04-parties-are-not-alike.ipynb",
         "05-your-flower-project-secured.ipynb",
+        "06-a-policy-for-places-unseen.ipynb",
+        "07-whose-model-is-this.ipynb",
     }
     assert names <= {path.name for path in NOTEBOOKS}
 

@@ -22,6 +22,7 @@ from securefl.cli import (
     roster,
     run,
     secagg_params,
+    watermark,
 )
 
 app = typer.Typer(
@@ -55,5 +56,5 @@ def _options(
 
 for verb in (demo, run, init, keygen, receipts, ledger, secagg_params, epsilon, calibrate, bench, doctor):
     verb.register(app)
-for family in (plan, policy, roster):
+for family in (plan, policy, roster, watermark):
     app.add_typer(family.app)

@@ -49,6 +49,7 @@ def check(
     plan = experiment.private_plan or experiment.plan
     try:
         open_points = check_policy(floors, plan, members)
+        floors.check_model(experiment.model.initial(settings.data.seed))
     except PolicyRefusedError as refusal:
         screen.json({"accepted": False, "floor": refusal.floor, "line": refusal.line, "reason": refusal.message})
         refusal.add_note(f"policy {policy}, plan of {config}")

@@ -13,6 +13,7 @@ from securefl.federated.history import size_text
 from securefl.pipeline.private import release_of
 from securefl.plan.privacy import counted_from
 from securefl.report import Experiment, ExperimentConfig, ExperimentResult, prepare_report, to_dict, write_report
+from securefl.report.adversarial import robust_text
 from securefl.report.checkpoints import Checkpoints
 from securefl.report.config import ModelConfig
 from securefl.report.experiment import Observer, PrivateRun
@@ -26,6 +27,8 @@ from securefl.report.learning_words import (
     traffic_text,
 )
 from securefl.report.limits import NO_PRIVACY
+from securefl.report.measure import ACCURACY, measure_of
+from securefl.report.ownership import cost_text, watermark_text
 from securefl.report.summary import bytes_down, bytes_up, dropouts_by_step
 from securefl.session.disclosure import disclosures
 
@@ -46,6 +49,15 @@ def train(config: ExperimentConfig, screen: Screen, *, title: str, checkpoints: 
     screen.title("Report")
     screen.long(f"  {files.html}")
     screen.long(f"  {files.json}")
+    if result.owned is not None:
+        screen.title("Ownership")
+        screen.long(f"  triggers    {result.owned.triggers}  (a secret: whoever has it can train the mark away)")
+        screen.long(f"  model       {result.owned.model}")
+        screen.long(f"  commitment  {result.owned.commitment}")
+        screen.line(
+            "Publish the commitment, with proof of the day, before the model: it alone says whose claim came first.",
+            indent=2,
+        )
     screen.json(to_dict(result))
 
 
@@ -65,7 +77,7 @@ def _introduce(experiment: Experiment, screen: Screen, title: str) -> None:
     helpers = f" and {_helpers(chosen.max_colluders)}" if chosen.max_colluders else ""
     screen.title(title)
     screen.line(
-        f"{len(experiment.clients)} parties train one model on {config.data.dataset.replace('_', ' ')}; each keeps its data. {faults}"
+        f"{len(experiment.clients)} parties train one {_what(config)} {faults}"
         f"Updates stay hidden{' without the key' if who_holds(plan) else ''} even from {server}{helpers}."
     )
     if holds := who_holds(plan):
@@ -75,6 +87,12 @@ def _introduce(experiment: Experiment, screen: Screen, title: str) -> None:
     if (config.model, config.training.algorithm, config.training.server) != (ModelConfig(), "fedavg", "averaging"):
         screen.line(f"{algorithm_text(config)}; {model_text(config)}.")
     screen.line()
+
+
+def _what(config: ExperimentConfig) -> str:
+    if config.data.dataset == "cartpole":
+        return "policy for CartPole; each plays in an environment of its own."
+    return f"model on {config.data.dataset.replace('_', ' ')}; each keeps its data."
 
 
 def _helpers(count: int) -> str:
@@ -104,7 +122,7 @@ def _progress(screen: Screen, config: ExperimentConfig) -> Iterator[Observer]:
 
         def observe(arm: str, record: RoundRecord) -> None:
             bar.start_task(tasks[arm])
-            bar.update(tasks[arm], completed=record.round, accuracy=f"accuracy {_accuracy(record)}")
+            bar.update(tasks[arm], completed=record.round, accuracy=_judged(config, record))
             if record.round == rounds and arm != arms[-1]:
                 bar.start_task(tasks[arms[arms.index(arm) + 1]])
 
@@ -127,8 +145,7 @@ def _plain_line(screen: Screen, config: ExperimentConfig, arm: str, record: Roun
     if record.round in {1, rounds} or record.round % max(1, rounds // 5) == 0:
         name, number = f"{names[arm]:<{max(map(len, names.values()))}}", f"{record.round:>{len(str(rounds))}}"
         screen.line(
-            f"  {name}  round {number}/{rounds}  accuracy {_accuracy(record)}  "
-            f"{len(record.survivors)} vectors in the sum"
+            f"  {name}  round {number}/{rounds}  {_judged(config, record)}  {len(record.survivors)} vectors in the sum"
         )
 
 
@@ -152,8 +169,9 @@ def _privacy(run: PrivateRun, screen: Screen) -> None:
     )
 
 
-def _accuracy(record: RoundRecord) -> str:
-    return f"{100 * record.test_metrics['accuracy']:.2f} %"
+def _judged(config: ExperimentConfig, record: RoundRecord) -> str:
+    measure = measure_of(config)
+    return f"{measure.name} {measure.of(record)}"
 
 
 def _learning(result: ExperimentResult) -> list[str]:
@@ -171,6 +189,10 @@ def _learning(result: ExperimentResult) -> list[str]:
             + ", ".join(f"{arm} {x:.1%}" for arm, x in result.balanced.items())
             + "."
         )
+    if result.robust and result.config is not None:
+        lines.append(f"Robust accuracy: {robust_text(result.config, result.robust)}.")
+    if result.owned is not None:
+        lines.append(f"Watermark: {watermark_text(result.owned)}; {cost_text(result.secure)}.")
     if result.attendance:
         lines.append(f"Taking part: {attendance_text(result)}.")
     if result.config is not None and len(result.secure) < result.config.training.rounds:
@@ -187,9 +209,9 @@ def _uneven(counts: Sequence[Sequence[int]]) -> bool:
 
 
 def _sum_up(result: ExperimentResult, screen: Screen) -> None:
-    secure, plain, chosen = result.secure, result.plain, result.plan.parameters
+    secure, plain, chosen, measure = result.secure, result.plain, result.plan.parameters, result.measure
     rows = [
-        ("test accuracy", f"{100 * secure.accuracy:.2f} %"),
+        ("test accuracy" if measure is ACCURACY else measure.name, measure.of(secure.records[-1])),
         ("bytes up", size_text(bytes_up(secure))),
         ("bytes down, without the model", size_text(bytes_down(secure))),
         ("seconds", f"{result.secure_seconds:.1f}"),
@@ -200,7 +222,7 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
     columns = {"secure": [value for _, value in rows]}
     if plain is not None and result.difference is not None:
         beside = [
-            f"{100 * plain.accuracy:.2f} %",
+            measure.of(plain.records[-1]),
             size_text(bytes_up(plain)),
             size_text(bytes_down(plain)),
             f"{result.plain_seconds:.1f}",
@@ -210,7 +232,7 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
     if (run := result.private) is not None:
         floor = run.plan.parameters.min_survivors
         columns["secure + private"] = [
-            f"{100 * run.history.accuracy:.2f} %",
+            measure.of(run.history.records[-1]),
             size_text(bytes_up(run.history)),
             size_text(bytes_down(run.history)),
             f"{run.seconds:.1f}",
@@ -221,7 +243,8 @@ def _sum_up(result: ExperimentResult, screen: Screen) -> None:
     if result.difference is not None:
         screen.line()
         screen.line(
-            f"Difference in accuracy, secure to plain: {100 * result.difference:+.2f} points, on the same seeds and dropouts.",
+            f"Difference in {measure.name}, secure to plain: {measure.scale * result.difference:+.2f} "
+            f"{'points' if measure is ACCURACY else 'of at most 500'}, on the same seeds and dropouts.",
             indent=2,
         )
     for line in _learning(result):

@@ -12,7 +12,7 @@ from securefl.dp.ledger import PrivacyLedger
 from securefl.errors import ConfigError
 from securefl.plan import Plan, Roster
 from securefl.plan.paillier import Paillier
-from securefl.policy import ClientPolicy
+from securefl.policy import ClientPolicy, ModelFloors
 from securefl.session import SecAggClient, SecAggServer
 from securefl.session.serving import ServerSession
 from securefl.types import KEY_HOLDER, KeyModel, Tree
@@ -73,6 +73,7 @@ class Casting:
         ledgers: each party's own; None for the server's.
         key_holder: the key of a Paillier plan: the private key, or the dealt shares.
         random: the source of everything secret.
+        floors: on the model, of policies that match the plan.
     """
 
     plan: Plan
@@ -83,6 +84,7 @@ class Casting:
     ledgers: Mapping[str, PrivacyLedger] | None = None
     key_holder: KeyHolder | None = None
     random: RandomSource = OS
+    floors: ModelFloors | None = None
 
     def actors(self) -> Actors:
         """Make them.
@@ -158,7 +160,7 @@ class Casting:
         return self.ledger if self.ledgers is None else self.ledgers.get(name)
 
     def _policies(self) -> Iterable[tuple[str, ClientPolicy]]:
-        accepting = ClientPolicy.matching(self.plan)
+        accepting = ClientPolicy.matching(self.plan, self.floors)
         return [
             (name, accepting if self.policies is None else _policy_of(self.policies, name))
             for name in self.roster.names

@@ -16,7 +16,7 @@ from securefl.engines.network import Mail, Network
 from securefl.errors import ConfigError, EncodingError, MalformedMessageError, RoundAbortedError, SecureFLError
 from securefl.pipeline import check_update
 from securefl.plan import Plan, Roster
-from securefl.policy import ClientPolicy
+from securefl.policy import ClientPolicy, ModelFloors
 from securefl.session import RoundResult
 from securefl.types import Step, Tree
 from securefl.wire.envelope import parse
@@ -44,6 +44,7 @@ class MemorySession:
         key_holder: under a Paillier plan the private key, or the dealing whose shares the parties have.
         policies: policies by name; by default each party accepts just what the plan offers, and reports say "simulated".
         random: the source of everything secret.
+        floors: what the parties demand of the model, where their policies match the plan; see `ModelFloors`.
 
     Raises:
         ConfigError: plan, parties, roster, identities and policies do not fit each other.
@@ -61,6 +62,7 @@ class MemorySession:
         ledgers: Mapping[str, PrivacyLedger] | None = None,
         key_holder: KeyHolder | None = None,
         random: RandomSource = OS,
+        floors: ModelFloors | None = None,
     ) -> None:
         if len(parties) != plan.parties:
             raise ConfigError(
@@ -88,6 +90,7 @@ class MemorySession:
             ledgers=ledgers,
             key_holder=key_holder,
             random=random,
+            floors=floors,
         ).actors()
 
     @property

@@ -5,6 +5,7 @@ It is made for simulations, demonstrations and tests of the protocols. Real depl
 
 from __future__ import annotations
 
+from securefl.federated.adversarial import AdversarialTraining, LInfinity, RobustAccuracy
 from securefl.federated.aggregators import Aggregator, PlainAverage, RoundOutcome, SecureAverage
 from securefl.federated.algorithms import (
     Algorithm,
@@ -25,17 +26,21 @@ from securefl.federated.federation import Federation
 from securefl.federated.history import History, RoundRecord
 from securefl.federated.models import Model, Params, Perceptron, SoftmaxRegression
 from securefl.federated.optimizers import Averaging, FedAdagrad, FedAdam, FedAvgM, FedYogi, ServerOptimizer
+from securefl.federated.ownership import TriggerSet, Verification, Watermark
 from securefl.federated.partition import FeatureShift, dirichlet, iid, pathological, quantity_skew, summary
 from securefl.federated.planning import plan_for, private_plan_for
+from securefl.federated.reinforcement import CartPole, PerceptronPolicy, Policy, Reinforce, VectorEnvironment
 from securefl.federated.sampling import Everybody, FixedSize, Poisson
 from securefl.federated.stopping import EarlyStop
 from securefl.federated.stragglers import StragglerSchedule
 
 __all__ = [
     "DATASETS",
+    "AdversarialTraining",
     "Aggregator",
     "Algorithm",
     "Averaging",
+    "CartPole",
     "Dataset",
     "DropoutSchedule",
     "EarlyStop",
@@ -52,14 +57,19 @@ __all__ = [
     "Federation",
     "FixedSize",
     "History",
+    "LInfinity",
     "LocalTask",
     "LocalUpdate",
     "Model",
     "Params",
     "Perceptron",
+    "PerceptronPolicy",
     "PlainAverage",
     "Poisson",
+    "Policy",
     "RandomSubspace",
+    "Reinforce",
+    "RobustAccuracy",
     "RoundOutcome",
     "RoundRecord",
     "Scaffold",
@@ -69,6 +79,10 @@ __all__ = [
     "StragglerSchedule",
     "TopK",
     "Transfer",
+    "TriggerSet",
+    "VectorEnvironment",
+    "Verification",
+    "Watermark",
     "breast_cancer",
     "counted",
     "digits",

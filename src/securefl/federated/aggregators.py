@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from securefl.engines.actors import KeyHolder
     from securefl.engines.memory import MemorySession
     from securefl.plan import Plan
+    from securefl.policy import ModelFloors
 
 
 class RoundOutcome(Protocol):
@@ -156,6 +157,7 @@ class SecureAverage:
         ledger: needed under a private plan, in which all parties weigh the same.
         key_holder: under a Paillier plan the private key; or the dealing whose shares the parties have.
         random_for: the source of a round's secrets by its number, for tests that repeat a run to the bit.
+        floors: what the parties demand of the model; the default floors unless given.
 
     Attributes:
         rounds: how many were begun, those before a resumption included.
@@ -172,6 +174,7 @@ class SecureAverage:
         key_holder: KeyHolder | None = None,
         *,
         random_for: Callable[[int], RandomSource] | None = None,
+        floors: ModelFloors | None = None,
     ) -> None:
         # The engine brings the cryptography with it, which plain training does not need.
         from securefl.engines.memory import MemorySession
@@ -180,7 +183,7 @@ class SecureAverage:
         self._weighted = not plan.private
         self._plan = plan
         self._parties = tuple(parties)
-        self._new_session = functools.partial(MemorySession, ledger=ledger, key_holder=key_holder)
+        self._new_session = functools.partial(MemorySession, ledger=ledger, key_holder=key_holder, floors=floors)
         self._random_for = random_for
         self.rounds = 0
         # One session for all rounds where the same parties meet in each: keys can ride ahead, and a clip can adapt.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -14,12 +14,73 @@ from securefl.federated.datasets import Dataset
 from securefl.federated.models import Model, Params
 from securefl.federated.optimizers import ServerOptimizer
 from securefl.federated.optimizers.state import check_state
+from securefl.federated.reinforcement.environment import PartyData, VectorEnvironment, named, sizes, weight_of
+from securefl.federated.reinforcement.policy import Policy
 from securefl.federated.sampling import Everybody, FixedSize, Sampler
 from securefl.federated.state import TrainingState
 from securefl.types import SERVER
 
 if TYPE_CHECKING:
     from securefl.plan import Plan
+
+
+def of_one_kind(
+    model: Model | Policy, clients: Mapping[str, PartyData], test: PartyData | None, algorithm: Algorithm
+) -> tuple[Model, Mapping[str, Dataset], Dataset | None]:
+    """Check that model, data and algorithm are made for each other; return the first three, which are from then on treated alike.
+
+    Raises:
+        ConfigError: examples for an algorithm that acts, an environment for one that does not, or a policy that does not fit one.
+    """
+    acts, name = algorithm.learns_from_environments(), type(algorithm).__name__
+    everything = {
+        **{f"party {party!r}": data for party, data in clients.items()},
+        **({} if test is None else {"test": test}),
+    }
+    for whose, data in everything.items():
+        if isinstance(data, VectorEnvironment) is acts:
+            continue
+        if acts:
+            raise ConfigError(
+                f"{whose}: got a {type(data).__name__}, and {name} learns from vector environments",
+                remedy="pass CartPole(16), or what gymnasium.make_vec makes; for labelled examples use FedAvg",
+            )
+        if not isinstance(data, Dataset) and isinstance(data, VectorEnvironment):
+            raise ConfigError(
+                f"{whose}: got an environment, {named(data)}, and {name} learns from labelled examples",
+                remedy="use algorithm=Reinforce()",
+            )
+    if isinstance(model, Policy) is not acts:
+        raise ConfigError(
+            f"model: got a {type(model).__name__}, and {name} trains "
+            + ("policies" if acts else "models of labelled examples"),
+            remedy="use PerceptronPolicy" if acts else "use algorithm=Reinforce()",
+        )
+    if isinstance(model, Policy):
+        for whose, data in everything.items():
+            if isinstance(data, VectorEnvironment):
+                _check_environment(model, data, whose)
+    return cast("Model", model), cast("Mapping[str, Dataset]", clients), cast("Dataset | None", test)
+
+
+def _check_environment(policy: Policy, environment: VectorEnvironment, whose: str) -> None:
+    if not isinstance(environment.num_envs, int) or environment.num_envs < 1:
+        raise ConfigError(
+            f"{whose}: {named(environment)} has num_envs = {environment.num_envs!r}, needs at least 1", remedy="use 16"
+        )
+    found = sizes(environment)
+    if found is None:
+        raise ConfigError(
+            f"{whose}: {named(environment)} needs vectors to see and numbered actions, has "
+            f"{environment.single_observation_space} and {environment.single_action_space}",
+            remedy="flatten its observations; actions that are no numbers from 0 are not supported",
+        )
+    if found != (policy.observations, policy.actions):
+        raise ConfigError(
+            f"{whose}: {named(environment)} has {found[0]} values to see and {found[1]} actions, the policy is made for "
+            f"{policy.observations} and {policy.actions}",
+            remedy=f"use observations={found[0]} and actions={found[1]}",
+        )
 
 
 def check_clients(model: Model, clients: Mapping[str, Dataset]) -> None:
@@ -30,13 +91,16 @@ def check_clients(model: Model, clients: Mapping[str, Dataset]) -> None:
     """
     if not clients:
         raise ConfigError("clients: got none, needs at least 1", remedy="pass {name: Dataset}")
-    first = next(iter(clients.values())).x.shape[1:]
+    acting = isinstance(model, Policy)  # whose parties have environments, which `of_one_kind` has looked at
+    first = () if acting else next(iter(clients.values())).x.shape[1:]
     classes = getattr(model, "classes", None)
     for party, dataset in clients.items():
         if not party or party == SERVER:
             raise ConfigError(
                 f"party name: got {party!r}, needs a name other than {SERVER!r}", remedy="rename the party"
             )
+        if acting:
+            continue
         if not len(dataset):
             raise ConfigError(f"party {party!r}: got 0 examples, needs at least 1", remedy="leave this party out")
         if dataset.x.shape[1:] != first:
@@ -86,7 +150,7 @@ def check_plan(
         )
     if plan.private or not algorithm.weighted:
         return  # all weigh the same: weighted by examples, one party could move the mean by far more than the others
-    party, heaviest = max(((party, len(dataset)) for party, dataset in clients.items()), key=lambda pair: pair[1])
+    party, heaviest = max(((party, weight_of(data)) for party, data in clients.items()), key=lambda pair: pair[1])
     if heaviest > plan.max_weight:
         raise ConfigError(
             f"party {party!r}: got weight {heaviest}, its number of examples, needs at most {plan.max_weight}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,13 +15,16 @@ from securefl.errors import ConfigError, NonFiniteError
 from securefl.federated.aggregators import Aggregator, PlainAverage, RoundOutcome, SecureAverage
 from securefl.federated.algorithms import Algorithm, FedAvg, LocalTask, LocalUpdate
 from securefl.federated.checkpoint import load, save
-from securefl.federated.checks import check_clients, check_plan, check_same
+from securefl.federated.checks import check_clients, check_plan, check_same, of_one_kind
 from securefl.federated.datasets import Dataset
 from securefl.federated.dropouts import DropoutSchedule
+from securefl.federated.evaluators import Evaluator, measured
 from securefl.federated.history import History, RoundRecord
 from securefl.federated.models import Model, Params
 from securefl.federated.optimizers import Averaging, ServerOptimizer
 from securefl.federated.progress import progress_bar
+from securefl.federated.reinforcement.environment import PartyData, weight_of
+from securefl.federated.reinforcement.policy import Policy
 from securefl.federated.sampling import Everybody, Sampler
 from securefl.federated.seeds import Use, checked, generator
 from securefl.federated.state import TrainingState
@@ -32,8 +35,10 @@ if TYPE_CHECKING:
     from securefl.crypto.random import RandomSource
     from securefl.dp.ledger import PrivacyLedger
     from securefl.engines.actors import KeyHolder
+    from securefl.federated.ownership import Watermark
     from securefl.federated.robust import Rule
     from securefl.plan import Plan
+    from securefl.policy import ModelFloors
 
 
 class Federation:
@@ -44,12 +49,14 @@ class Federation:
 
     Args:
         model: what is trained.
-        clients: each party's own examples, by name; a party's number of examples is its weight.
+        clients: each party's own examples, by name; a party's number of examples is its weight. For a policy its environment, and the
+            number of its copies.
         plan: how updates are aggregated, see `plan_for`. **None is plain federated averaging: the server sees every
             party's update.**
         algorithm: what a party does with the model.
         server: what the server does with the mean update.
-        test: examples to evaluate each round's model on.
+        test: examples, or an environment, to evaluate each round's model on.
+        evaluators: what else is measured on them, such as `RobustAccuracy`.
         seed: of everything that is no secret, 0 or more.
         dropouts: who fails when; None for nobody.
         ledger: where releases are entered, under a private plan; all parties weigh the same then.
@@ -58,6 +65,8 @@ class Federation:
         robust: a rule in place of the mean, for updates in the clear; over hidden ones `GroupwiseRobust` is an aggregator.
         sampler: who takes part in a round; everybody by default. Under a plan for m parties exactly m.
         stragglers: who gets only part of its work done, or misses the deadline.
+        watermark: the owner's, put into the model at the server after each round.
+        floors: what the parties demand of the model that they train on, under a plan; the default floors unless given.
         random_for: the source of a round's secrets by its number, for tests that repeat a run to the bit; by default the operating
             system's, and anything else protects nobody.
 
@@ -71,13 +80,14 @@ class Federation:
 
     def __init__(
         self,
-        model: Model,
-        clients: Mapping[str, Dataset],
+        model: Model | Policy,
+        clients: Mapping[str, PartyData],
         *,
         plan: Plan | None,
         algorithm: Algorithm | None = None,
         server: ServerOptimizer | None = None,
-        test: Dataset | None = None,
+        test: PartyData | None = None,
+        evaluators: Sequence[Evaluator] = (),
         seed: int = 0,
         dropouts: DropoutSchedule | None = None,
         ledger: PrivacyLedger | None = None,
@@ -86,6 +96,8 @@ class Federation:
         robust: Rule | None = None,
         sampler: Sampler | None = None,
         stragglers: StragglerSchedule | None = None,
+        watermark: Watermark | None = None,
+        floors: ModelFloors | None = None,
         random_for: Callable[[int], RandomSource] | None = None,
     ) -> None:
         self._algorithm: Algorithm = algorithm or FedAvg()
@@ -93,9 +105,15 @@ class Federation:
         self._sampler: Sampler = sampler or Everybody()
         self._stragglers = stragglers or StragglerSchedule()
         self._seed, self._dropouts = checked(seed), dropouts
+        model, clients, test = of_one_kind(model, clients, test, self._algorithm)
         check_clients(model, clients)
-        if test is not None and not len(test):
+        if test is not None and not weight_of(test):
             raise ConfigError("test: got an empty data set, needs at least 1 example", remedy="leave out test=")
+        for party, dataset in clients.items():
+            self._algorithm.check_data(model, dataset, f"party {party!r}")
+        if test is not None:
+            self._algorithm.check_data(model, test, "test")
+        self._evaluators = _checked(evaluators, model, test)
         params = model.initial(seed)
         if robust is not None:
             if aggregator is not None:
@@ -108,12 +126,17 @@ class Federation:
             if aggregator is not None:
                 raise ConfigError("plan and aggregator exclude each other", remedy="give the plan to the aggregator")
             check_plan(plan, self._algorithm, params, clients, self._sampler)
-            aggregator = SecureAverage(plan, tuple(clients), ledger, key_holder, random_for=random_for)
+            aggregator = SecureAverage(plan, tuple(clients), ledger, key_holder, random_for=random_for, floors=floors)
         self.parties = tuple(clients)
         self.aggregator: Aggregator = aggregator or PlainAverage()
         self._ledger = None if ledger is None else ledger.path
         self._model, self._clients, self._test = model, dict(clients), test
         self._algorithm.sends(params)  # raises where algorithm and model do not fit
+        if watermark is not None:
+            from securefl.federated.ownership import check_watermark
+
+            check_watermark(watermark, model, self._algorithm, params, clients)
+        self._watermark = watermark
         learnt = self._algorithm.learns(params)
         self._state = TrainingState(params, self._server.initial(learnt), self._algorithm.initial_broadcast(params))
 
@@ -137,16 +160,17 @@ class Federation:
         """The finished rounds."""
         return self._state.history
 
-    def evaluate(self, dataset: Dataset | None = None) -> dict[str, float]:
+    def evaluate(self, dataset: PartyData | None = None) -> dict[str, float]:
         """Return the shared model's metrics on `dataset`, or on the test set.
 
         Raises:
-            ConfigError: there is neither.
+            ConfigError: there is neither, or the data are not for this model.
         """
-        examples = self._test if dataset is None else dataset
+        _, _, given = of_one_kind(self._model, {}, dataset, self._algorithm)
+        examples = self._test if given is None else given
         if examples is None:
             raise ConfigError("evaluate: there is no test set", remedy="pass test= to Federation, or a data set here")
-        return self._model.evaluate(self._state.params, examples)
+        return measured(self._evaluators, self._model, self._state.params, examples)
 
     def evaluate_parties(self) -> dict[str, dict[str, float]]:
         """Return each party's metrics of its own model on its own examples; in a simulation only, for nobody may see them."""
@@ -233,7 +257,10 @@ class Federation:
             round_number=number,
             participation=len(outcome.survivors) / len(self.parties),
         )
-        params, server_state = self._step(mean)
+        stepped, server_state = self._step(mean)
+        params = stepped
+        if self._watermark is not None:  # a function of the aggregate and the owner's triggers: it costs no privacy
+            params = self._watermark.embed(self._model, stepped, self._algorithm.learns(stepped))
         memories = {
             **before.memories,
             **{party: local[party].memory for party in outcome.survivors if local[party].memory},
@@ -244,7 +271,12 @@ class Federation:
             dropped={party: step.value for party, step in outcome.dropped.items()},
             weight_sum=outcome.weight_sum,
             train_metrics=dict(outcome.metrics),
-            test_metrics={} if self._test is None else self._model.evaluate(params, self._test),
+            test_metrics={
+                **({} if self._test is None else measured(self._evaluators, self._model, params, self._test)),
+                **(
+                    {} if self._watermark is None else self._watermark.metrics(self._model, params, stepped, self._test)
+                ),
+            },
             bytes_up=outcome.bytes_up,
             bytes_down=outcome.bytes_down,
             bytes_by_step={step.value: both for step, both in outcome.bytes_by_step.items()},
@@ -275,6 +307,7 @@ class Federation:
                 work=work,
                 broadcast=self._state.broadcast,
                 memory=self._state.memories.get(party, {}),
+                party=party,
             )
         )
         for tensor, leaf in update.delta.items():
@@ -285,6 +318,16 @@ class Federation:
                     remedy="lower the learning rate, or look for NaN in this party's data",
                 )
         return update
+
+
+def _checked(evaluators: Sequence[Evaluator], model: Model, test: Dataset | None) -> tuple[Evaluator, ...]:
+    """The evaluators, where they can measure this model on these examples."""
+    if evaluators and test is None:
+        raise ConfigError("evaluators: there is no test set to measure on", remedy="pass test= to Federation")
+    for evaluator in evaluators:
+        if test is not None:
+            evaluator.check(model, test, "test")
+    return tuple(evaluators)
 
 
 def _spent(outcome: RoundOutcome) -> dict[str, float] | None:

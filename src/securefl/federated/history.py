@@ -66,13 +66,13 @@ class History:
         return f"<History: {', '.join([f'rounds={len(self)}', *(f'{k}={v:.4f}' for k, v in last.items())])}>"
 
     def __str__(self) -> str:
-        columns = ("round", "accuracy", "loss", "survivors", "dropped", "up", "down", "seconds")
+        shown = ("return",) if self.records and "return" in self.records[-1].test_metrics else ("accuracy", "loss")
+        columns = ("round", *shown, "survivors", "dropped", "up", "down", "seconds")
         lines = ["  ".join(f"{name:>9}" for name in columns)]
         for record in self.records:
             cells = (
                 str(record.round),
-                _number(record.test_metrics.get("accuracy")),
-                _number(record.test_metrics.get("loss")),
+                *(_number(record.test_metrics.get(name)) for name in shown),
                 str(len(record.survivors)),
                 str(len(record.dropped)),
                 size_text(record.bytes_up),

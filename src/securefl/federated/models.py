@@ -78,6 +78,15 @@ class SoftmaxRegression:
             gradient["weight"] += self.l2 * weight
         return float(loss), {name: leaf.astype(params[name].dtype, copy=False) for name, leaf in gradient.items()}
 
+    def input_gradient(
+        self, params: Params, x: npt.NDArray[Any], y: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return each example's own loss, (n,), and its gradient by the example, of the shape of `x`; both float64."""
+        weight = params["weight"].astype(np.float64)
+        log_probabilities = _log_softmax(self._flat(x) @ weight + params["bias"])
+        losses, residual = _own(log_probabilities, y)
+        return losses, (residual @ weight.T).reshape(x.shape)
+
     def predict(self, params: Params, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the most likely class of each row, int64, (n,)."""
         labels: npt.NDArray[np.int64] = (self._flat(x) @ params["weight"] + params["bias"]).argmax(axis=1)
@@ -154,6 +163,20 @@ class Perceptron:
         loss = -float(log_probabilities[rows, y].mean())
         return loss, {name: gradient[name].astype(leaf.dtype, copy=False) for name, leaf in params.items()}
 
+    def input_gradient(
+        self, params: Params, x: npt.NDArray[Any], y: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return each example's own loss, (n,), and its gradient by the example, of the shape of `x`; both float64."""
+        names = [name for name, _, _ in self._layers()]
+        weights = {name: params[f"{name}.weight"].astype(np.float64) for name in names}
+        layers = [x.reshape(len(x), self.features).astype(np.float64)]
+        for name in names[:-1]:
+            layers.append(np.maximum(layers[-1] @ weights[name] + params[f"{name}.bias"], 0))
+        losses, residual = _own(_log_softmax(layers[-1] @ weights["head"] + params["head.bias"]), y)
+        for name, layer in zip(reversed(names[1:]), reversed(layers[1:]), strict=True):
+            residual = (residual @ weights[name].T) * (layer > 0)
+        return losses, (residual @ weights[names[0]].T).reshape(x.shape)
+
     def predict(self, params: Params, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the most likely class of each row, int64, (n,)."""
         labels: npt.NDArray[np.int64] = self._log_probabilities(params, x).argmax(axis=1)
@@ -185,3 +208,18 @@ def _log_softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
     logits = logits - logits.max(axis=1, keepdims=True)
     log_probabilities: npt.NDArray[Any] = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return log_probabilities
+
+
+def _own(
+    log_probabilities: npt.NDArray[np.float64], y: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Each example's cross-entropy, and its gradient by the logits.
+
+    That of the true class is minus the sum of the others, and not its probability minus one: where the model is sure that is
+    rounded to zero, and an attack that follows the gradient would stand still and call the model robust.
+    """
+    rows = np.arange(len(y))
+    residual = np.exp(log_probabilities)
+    residual[rows, y] = 0.0
+    residual[rows, y] = -residual.sum(axis=1)
+    return -log_probabilities[rows, y], residual

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from securefl.federated.datasets import Dataset
 from securefl.federated.models import Model
+from securefl.federated.reinforcement.environment import PartyData, weight_of
+from securefl.federated.reinforcement.policy import Policy, metrics_of
 
 if TYPE_CHECKING:
     from securefl.dp.mechanisms import Mechanism
@@ -19,8 +20,8 @@ METRICS = {"loss": (0.0, 10.0), "accuracy": (0.0, 1.0)}
 
 
 def plan_for(
-    model: Model,
-    clients: Mapping[str, Dataset],
+    model: Model | Policy,
+    clients: Mapping[str, PartyData],
     *,
     protocol: SecAgg | Paillier | None = None,
     algorithm: Algorithm | None = None,
@@ -34,7 +35,7 @@ def plan_for(
 
     Args:
         model: gives names, shapes and dtypes.
-        clients: each party's own examples.
+        clients: each party's own examples, or its environment.
         protocol: threshold, server model and the like; by default one that bears 10 % dropouts.
         algorithm: what is trained with, if not all of the model travels, or more than it.
         parties: how many take part in a round, if not all do.
@@ -53,20 +54,20 @@ def plan_for(
         parties=len(clients) if parties is None else parties,
         protocol=protocol or SecAgg(dropout=0.1),
         encoding=FixedPoint(value_bits=value_bits, bound=bound),
-        max_weight=max(map(len, clients.values())) if weighted else 1,
-        metrics=METRICS,
+        max_weight=max(map(weight_of, clients.values())) if weighted else 1,
+        metrics=metrics_of(model) or METRICS,
     )
 
 
-def _template(model: Model, algorithm: Algorithm | None) -> dict[str, tuple[tuple[int, ...], str]]:
+def _template(model: Model | Policy, algorithm: Algorithm | None) -> dict[str, tuple[tuple[int, ...], str]]:
     params = model.initial(0)
     sent = params if algorithm is None else algorithm.sends(params)
     return {name: (leaf.shape, leaf.dtype.name) for name, leaf in sent.items()}
 
 
 def private_plan_for(
-    model: Model,
-    clients: Mapping[str, Dataset],
+    model: Model | Policy,
+    clients: Mapping[str, PartyData],
     *,
     privacy: Mechanism,
     epsilon: float,

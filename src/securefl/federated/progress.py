@@ -27,8 +27,9 @@ def progress_bar(rounds: int) -> Iterator[Callable[[RoundRecord], None]]:
 
 
 def _line(record: RoundRecord) -> str:
-    accuracy = record.test_metrics.get("accuracy")
+    accuracy, mean_return = record.test_metrics.get("accuracy"), record.test_metrics.get("return")
     parts = [f"accuracy {accuracy:.3f}"] if accuracy is not None else []
+    parts += [f"return {mean_return:.1f}"] if mean_return is not None else []
     parts += [
         f"{len(record.survivors)}/{len(record.survivors) + _lost(record)} in the sum",
         f"{size_text(record.bytes_up)} up",

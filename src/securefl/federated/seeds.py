@@ -26,6 +26,7 @@ class Use(enum.IntEnum):
     STRAGGLERS = 12
     SYNTHETIC = 13
     INITIAL = 14
+    ATTACK = 20
 
 
 def checked(seed: int) -> int:

@@ -18,6 +18,7 @@ from securefl.flower.holder import Holder
 from securefl.flower.node import KEY, PARTY, Node
 from securefl.flower.party import Party, Session
 from securefl.flower.records import RECORD, WEIGHT, answer, asked
+from securefl.policy import ClientPolicy
 from securefl.types import KEY_HOLDER
 
 _REFUSED: Final = 6
@@ -52,19 +53,25 @@ def secure_mod(message: Message, context: Context, call_next: ClientFunction) ->
         if node.key is not None:
             answers = Holder(node).answer(questions)
         else:
-            answers = Party(node, context).answer(questions, lambda client: _train(client, message, context, call_next))
+            policy = node.policy or ClientPolicy()
+            answers = Party(node, context).answer(
+                questions, lambda client: _train(client, policy, message, context, call_next)
+            )
     except SecureFLError as refusal:
         return Message(Error(code=_REFUSED, reason=_reason(context, refusal)), reply_to=message)
     return Message(answer(node.party, answers), reply_to=message)
 
 
-def _train(client: Session, message: Message, context: Context, call_next: ClientFunction) -> None:
+def _train(
+    client: Session, policy: ClientPolicy, message: Message, context: Context, call_next: ClientFunction
+) -> None:
     """Train by the app's own function, and hand the change of the model to the session."""
     if len(message.content.array_records) != 1:
         raise ConfigError(
             f"a train message with {len(message.content.array_records)} models", remedy="wrap a strategy that sends one"
         )
     before = to_numpy(next(iter(message.content.array_records.values())))
+    policy.check_model(before)  # before the app sees it: what it trains on may be made to carry its data out
     reply = call_next(message, context)
     if reply.has_error():
         raise ConfigError(f"training failed: {reply.error.reason}", remedy="see this node's log")

@@ -65,6 +65,13 @@ def hex_field(table: Mapping[str, Any], key: str, *, source: str, sizes: Collect
 
 
 def _type_name(kind: Any) -> str:
-    names = {int: "a whole number", float: "a number", str: "a string in quotes", list: "a list", bool: "true or false"}
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "a string in quotes",
+        list: "a list",
+        bool: "true or false",
+        dict: "a table",
+    }
     kinds = kind if isinstance(kind, tuple) else (kind,)
     return " or ".join(names.get(one, getattr(one, "__name__", str(one))) for one in kinds)

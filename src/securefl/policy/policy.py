@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy.typing as npt
+
 from securefl.crypto.digest import digest
 from securefl.dp.accounting.composition import Repeated
 from securefl.dp.accounting.epsilon import rdp_epsilon
@@ -21,7 +23,8 @@ from securefl.errors import ConfigError, PolicyRefusedError
 from securefl.plan import Plan, Roster
 from securefl.plan.paillier import Paillier
 from securefl.plan.toml_file import line_of, read_table
-from securefl.types import Graph, KeyModel, ServerModel
+from securefl.policy.model_check import ModelFloors
+from securefl.types import Graph, KeyModel, ServerModel, Tree
 
 _NOISE_BY: Final = ("parties", "server", "none")
 """Whose noise a release may have, from the strictest on."""
@@ -48,6 +51,7 @@ _KEYS: dict[str, Any] = {
     "paillier_keys": list,
     "key_models": list,
     "randomness": list,
+    "model": dict,
 }
 
 
@@ -79,6 +83,7 @@ class ClientPolicy:
         paillier_keys: fingerprints of the Paillier keys, or dealings of one, that this party encrypts under; empty for none at all.
         key_models: who may hold such a key: by default not the "clients", one of whom could open every vector with the server.
         randomness: how ciphertexts may be randomised: by default not "short", which rests on an assumption more.
+        model: what the model must be like that this party is sent; on by default, see `ModelFloors`.
         simulated: made by a simulation to match its plan; it protects nobody, and reports say so.
         source: the text that it was read from, so that a refusal can quote its line.
 
@@ -104,6 +109,7 @@ class ClientPolicy:
     paillier_keys: tuple[str, ...] = ()
     key_models: tuple[KeyModel | str, ...] = (KeyModel.SEPARATE, KeyModel.THRESHOLD)
     randomness: tuple[str, ...] = ("djn", "standard")
+    model: ModelFloors = dataclasses.field(default_factory=ModelFloors)
     simulated: bool = False
     source: str = dataclasses.field(default="", repr=False, compare=False)
 
@@ -122,6 +128,8 @@ class ClientPolicy:
             listed = getattr(self, name)
             if not isinstance(listed, tuple | list) or not all(isinstance(item, str) for item in listed):
                 raise self._bad(name, listed, "a list of strings")
+        if not isinstance(self.model, ModelFloors):
+            raise self._bad("model", self.model, "a ModelFloors, or a table [model]")
         if self.expires is not None and (
             not isinstance(self.expires, dt.date) or isinstance(self.expires, dt.datetime)
         ):
@@ -162,8 +170,13 @@ class ClientPolicy:
         return ConfigError(f"policy: {name} is {value!r} in `{line_of(self.source, name)}`", remedy=f"give {needs}")
 
     @classmethod
-    def matching(cls, plan: Plan) -> ClientPolicy:
-        """The policy that accepts just what `plan` offers, for simulations in one process; reports call it simulated."""
+    def matching(cls, plan: Plan, model: ModelFloors | None = None) -> ClientPolicy:
+        """The policy that accepts just what `plan` offers, for simulations in one process; reports call it simulated.
+
+        Args:
+            plan: the agreement.
+            model: the floors on the model; the default ones unless given, as a plan says nothing of it.
+        """
         chosen = plan.parameters
         return cls(
             server=chosen.server,
@@ -176,6 +189,7 @@ class ClientPolicy:
             noise_by="none" if plan.release is None else "server" if plan.release.noise_by_server else "parties",
             purposes=(plan.purpose,) if plan.purpose else (),
             **_paillier_of(plan),
+            model=ModelFloors() if model is None else model,
             simulated=True,
         )
 
@@ -197,6 +211,8 @@ class ClientPolicy:
                 raise ConfigError(
                     f"{source}: {key!r} in `{line_of(text, key)}` holds what is no string", remedy="quote each"
                 )
+        if "model" in table:
+            table["model"] = ModelFloors.from_table(table["model"], text, source=source)
         if isinstance(table.get("expires"), dt.datetime):
             table["expires"] = table["expires"].date()
         return cls(**{**table, "source": text})
@@ -357,6 +373,18 @@ class ClientPolicy:
                 "randomness",
                 f"the plan's randomness is {protocol.randomness}, this party accepts {', '.join(self.randomness)}",
             )
+
+    def check_model(self, model: Tree, examples: npt.NDArray[Any] | None = None) -> None:
+        """Decide on a model before training on it; the sessions ask again of the model that an update is handed in with.
+
+        Args:
+            model: its parameters, a tree of arrays.
+            examples: this party's own inputs, (n, ...), where they are at hand; they stay here.
+
+        Raises:
+            PolicyRefusedError: the first floor of `model` that it misses; names the tensor.
+        """
+        self.model.check(model, examples, source=self.source)
 
     def check_attendance(self, attending: int) -> None:
         """Decide again, once it is known how many parties are really there.

@@ -40,6 +40,11 @@ class Checkpoints:
         return self.path.with_name(f"{self.path.name}.ledger.jsonl")
 
     @property
+    def triggers(self) -> Path:
+        """The owner's secret triggers, where there is a watermark: of one run."""
+        return self.path.with_name(f"{self.path.name}.triggers")
+
+    @property
     def settings(self) -> Path:
         """The configuration that the checkpoints belong to."""
         return self.path.with_name(f"{self.path.name}.json")
@@ -56,7 +61,7 @@ class Checkpoints:
                 f"{place}: privacy.adaptive with --checkpoint: a clip that followed the median would begin anew when resumed",
                 remedy="use a fixed clip, or run without --checkpoint",
             )
-        files = (self.settings, self.ledger, *map(self.of, _ARMS))
+        files = (self.settings, self.ledger, self.triggers, *map(self.of, _ARMS))
         there = [path for path in files if path.exists()]
         if not self.resume:
             if there:

@@ -14,7 +14,7 @@ def check(config: ExperimentConfig) -> None:
     Raises:
         ConfigError: names the file, both keys, the reason and the remedy.
     """
-    for refused in (_idle, _data, _algorithm, _taking_part, _robust):
+    for refused in (_idle, _acting, _data, _algorithm, _taking_part, _robust, _watermark, _adversarial):
         if found := refused(config):
             message, remedy = found
             raise ConfigError(f"{config.source or 'config'}: {message}", remedy=remedy)
@@ -36,6 +36,12 @@ def _idle(config: ExperimentConfig) -> _Refusal:
         ("data.synthetic_beta", data.synthetic_beta, "data.dataset", data.dataset, {"synthetic"}),
         ("model.hidden", model.hidden, "model.kind", model.kind, {"perceptron", "torch-mlp"}),
         ("model.batch_norm", model.batch_norm or None, "model.kind", model.kind, {"torch-mlp"}),
+        ("training.discount", training.discount, "training.algorithm", algorithm, {"reinforce"}),
+        ("data.gravity", data.gravity, "data.dataset", data.dataset, {"cartpole"}),
+        ("data.pole", data.pole, "data.dataset", data.dataset, {"cartpole"}),
+        ("data.test_gravity", data.test_gravity, "data.dataset", data.dataset, {"cartpole"}),
+        ("data.test_pole", data.test_pole, "data.dataset", data.dataset, {"cartpole"}),
+        ("data.episodes", data.episodes, "data.dataset", data.dataset, {"cartpole"}),
         ("training.mu", training.mu, "training.algorithm", algorithm, {"fedprox"}),
         ("training.keep", training.keep, "training.algorithm", algorithm, {"fedper", "fedbn"}),
         ("training.head", training.head, "training.algorithm", algorithm, {"transfer"}),
@@ -43,7 +49,13 @@ def _idle(config: ExperimentConfig) -> _Refusal:
         ("training.beta_1", training.beta_1, "training.server", server, _ADAPTIVE),
         ("training.beta_2", training.beta_2, "training.server", server, {"fedadam", "fedyogi"}),
         ("training.tau", training.tau, "training.server", server, _ADAPTIVE),
-        ("training.patience", training.patience, "training.early_stop", training.early_stop, {"loss", "accuracy"}),
+        (
+            "training.patience",
+            training.patience,
+            "training.early_stop",
+            training.early_stop,
+            {"loss", "accuracy", "return"},
+        ),
         ("robust.beta", robust.beta, "robust.rule", rule, {"trimmed-mean"}),
         ("robust.attackers", robust.attackers, "robust.rule", rule, {"krum", "multi-krum"}),
         ("robust.max_norm", robust.max_norm if rule == "none" else None, "robust.rule", rule, {"median"}),
@@ -59,9 +71,108 @@ def _idle(config: ExperimentConfig) -> _Refusal:
     return None
 
 
+def _acting(config: ExperimentConfig) -> _Refusal:
+    """Environments and examples want different algorithms, and have different figures."""
+    data, training = config.data, config.training
+    acts, learns = data.dataset == "cartpole", training.algorithm == "reinforce"
+    if acts is not learns:
+        return (
+            (
+                f"data.dataset is {data.dataset!r}, and training.algorithm is {training.algorithm!r}: a policy learns by acting in an "
+                "environment, and nothing else does"
+            ),
+            'set dataset = "cartpole" and algorithm = "reinforce", or neither',
+        )
+    figures = {"return"} if acts else {"loss", "accuracy"}
+    if training.early_stop not in {"none", *figures}:
+        return (
+            f"training.early_stop is {training.early_stop!r}, and what is measured is the {' and the '.join(sorted(figures))}",
+            f'use early_stop = "{min(figures)}"',
+        )
+    if not acts:
+        return None
+    if data.partition != "natural":
+        return (
+            f"data.partition is {data.partition!r}, and 'cartpole' comes by party: each has an environment of its own",
+            'set partition = "natural"; how unlike they are is gravity and pole',
+        )
+    for key, given in (
+        ("model.batch_norm", config.model.batch_norm),
+        ("adversarial.epsilon", config.adversarial.epsilon is not None),
+        ("watermark", bool(config.watermark.size or config.watermark.file)),
+    ):
+        if given:
+            return f"{key} is set, and 'cartpole' has no labelled examples to use it on", "leave it out"
+    return None
+
+
+def _adversarial(config: ExperimentConfig) -> _Refusal:
+    wanted, training = config.adversarial, config.training
+    if wanted.epsilon is None:
+        given = {name: getattr(wanted, name) for name in wanted.__struct_fields__}
+        if also := [name for name, value in given.items() if value is not None]:
+            return (
+                f"adversarial.{also[0]} is {given[also[0]]!r}, and adversarial.epsilon is not given: nothing is attacked",
+                "set epsilon, how far a value of an input may be moved, or leave it out",
+            )
+        return None
+    if wanted.train is False and (also := [name for name in ("steps", "step") if getattr(wanted, name) is not None]):
+        return (
+            f"adversarial.{also[0]} is {getattr(wanted, also[0])!r}, and adversarial.train is false: training has no use for it",
+            "leave it out, or train = true; the evaluation's steps are test_steps",
+        )
+    if training.algorithm in {"fedper", "fedbn"}:
+        return (
+            f"adversarial.epsilon is set, and training.algorithm is {training.algorithm!r}: no party's own model is attacked there",
+            "use another algorithm",
+        )
+    if training.pretrain_rounds:
+        return (
+            "adversarial.epsilon and training.pretrain_rounds are set, and the base is trained without an attack",
+            "set one of them",
+        )
+    return None
+
+
+def _watermark(config: ExperimentConfig) -> _Refusal:
+    wanted, algorithm = config.watermark, config.training.algorithm
+    if wanted.per_party:
+        return (
+            (
+                "watermark.per_party is true, a fingerprint in each party's model: all parties must train the same one. A plan binds the "
+                "round to the model's digest, sums over updates of different models mean nothing, and a model of its own for one party is "
+                "how a server takes updates apart"
+            ),
+            "leave it out; to find who passed the model on, mark the copies that are handed out after training",
+        )
+    drawn = {"size": wanted.size or None, "low": wanted.low, "high": wanted.high}
+    if wanted.file and (also := [key for key, value in drawn.items() if value is not None]):
+        return (
+            f"watermark.{also[0]} is {drawn[also[0]]!r}, and watermark.file names triggers that are drawn already",
+            "leave one of them out",
+        )
+    settings = {"epochs": wanted.epochs, "learning_rate": wanted.learning_rate, "low": wanted.low, "high": wanted.high}
+    if not wanted.size and not wanted.file:
+        given = [key for key, value in settings.items() if value is not None]
+        return (
+            (
+                f"watermark.{given[0]} is {settings[given[0]]!r}, and there are no triggers to use it on",
+                "leave it out, or set watermark.size = 100",
+            )
+            if given
+            else None
+        )
+    if algorithm in {"fedper", "fedbn"}:
+        return (
+            f"[watermark] with training.algorithm = {algorithm!r}: each party keeps part of the model, and nobody marks that",
+            'use "fedavg", or leave [watermark] out',
+        )
+    return None
+
+
 def _data(config: ExperimentConfig) -> _Refusal:
     data, training = config.data, config.training
-    by_party = data.dataset in {"synthetic", "sensor_failure"}
+    by_party = data.dataset in {"synthetic", "sensor_failure", "cartpole"}
     if data.partition == "natural" and not by_party:
         return (
             f"data.partition is 'natural', and {data.dataset!r} does not come by party",

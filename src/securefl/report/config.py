@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from securefl.report.adversarial_table import AdversarialConfig
 from securefl.report.files import read_text
 from securefl.report.learning_tables import (
     DataConfig,
@@ -15,12 +16,14 @@ from securefl.report.learning_tables import (
     SamplingConfig,
     StragglersConfig,
     TrainingConfig,
+    WatermarkConfig,
 )
 from securefl.report.tables import Fraction, Natural, Positive, Table
 from securefl.report.toml_schema import convert
 
 __all__ = [
     "STEPS",
+    "AdversarialConfig",
     "DataConfig",
     "ExperimentConfig",
     "FaultsConfig",
@@ -33,6 +36,7 @@ __all__ = [
     "SamplingConfig",
     "StragglersConfig",
     "TrainingConfig",
+    "WatermarkConfig",
 ]
 
 _Step = Literal["advertise", "share_keys", "masked_input", "consistency", "unmask"]
@@ -149,10 +153,12 @@ class _Tables(Table, frozen=True):
     sampling: SamplingConfig = SamplingConfig()
     stragglers: StragglersConfig = StragglersConfig()
     robust: RobustConfig = RobustConfig()
+    adversarial: AdversarialConfig = AdversarialConfig()
     plan: PlanConfig = PlanConfig()
     paillier: PaillierConfig = PaillierConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     faults: FaultsConfig = FaultsConfig()
+    watermark: WatermarkConfig = WatermarkConfig()
     report: ReportConfig = ReportConfig()
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from securefl.errors import ConfigError
 from securefl.federated.datasets import DATASETS, Dataset
@@ -22,35 +19,15 @@ from securefl.federated.partition import (
 )
 from securefl.federated.seeds import Use, generator
 from securefl.federated.synthetic import credit_default, sensor_failure, synthetic
+from securefl.report.dealt import Dealt
 from securefl.report.learning_tables import DataConfig
+
+__all__ = ["Dealt", "deal"]
 
 N = TypeVar("N", int, float)
 
 _WINDOWS = 100
 """Of one machine of `sensor_failure`, in a row."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Dealt:
-    """What each party holds, and what nobody does.
-
-    Args:
-        clients: each party's own examples, by name.
-        test: what was held out; under feature shift dealt to the parties and seen as they see it.
-        public: what everybody may see, and no party holds; None where nothing is public.
-        classes: how many labels there are.
-        tests: for each party, the test examples as it sees them, by class, with the share that its own examples have of that class.
-    """
-
-    clients: Mapping[str, Dataset]
-    test: Dataset
-    public: Dataset | None
-    classes: int
-    tests: Mapping[str, tuple[tuple[float, Dataset], ...]]
-
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Examples by party and class, (parties, classes)."""
-        return np.stack([np.bincount(own.y, minlength=self.classes) for own in self.clients.values()]).astype(np.int64)
 
 
 def deal(config: DataConfig) -> Dealt:
@@ -62,6 +39,10 @@ def deal(config: DataConfig) -> Dealt:
     count = config.parties
     names = [f"party-{number:0{len(str(count))}}" for number in range(1, count + 1)]
     public: Dataset | None = None
+    if config.dataset == "cartpole":
+        from securefl.report.acting import environments
+
+        return environments(config, names)
     if config.dataset == "synthetic":
         by_party, test = synthetic(
             _given(config.synthetic_alpha, 1.0),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from securefl.dp.ledger import Budget, PrivacyLedger
 from securefl.errors import ConfigError, SecureFLError, UnsafePlanError
-from securefl.federated import Dataset, DropoutSchedule, Federation, History, Model, RoundRecord
+from securefl.federated import Dataset, DropoutSchedule, Federation, History, Model, Params, RoundRecord, Watermark
+from securefl.federated.reinforcement import weight_of
 from securefl.federated.robust import GroupwiseRobust
 from securefl.plan import Plan
 from securefl.report import combinations
@@ -20,6 +21,8 @@ from securefl.report.checkpoints import Checkpoints
 from securefl.report.config import ExperimentConfig
 from securefl.report.dealing import Dealt, deal
 from securefl.report.learning import Learning, learning, placed, robust_rule
+from securefl.report.measure import Measure, measure_of
+from securefl.report.ownership import Owned, kept, owned, watermark
 from securefl.report.paillier_key import RehearsalKey, rehearsal_key
 from securefl.report.personal import amended, metrics
 from securefl.report.pretraining import pretrained
@@ -84,6 +87,7 @@ class ExperimentResult:
         personal: whether accuracy is that of the parties' own models.
         pretrained: the shared model's accuracy before the first round; None where nothing was trained before.
         resumed: rounds of the secure training that an earlier run made; refusals and clamped values are those since.
+        owned: the owner's watermark; None where there is none.
     """
 
     plan: Plan
@@ -103,6 +107,7 @@ class ExperimentResult:
     personal: bool = False
     pretrained: float | None = None
     resumed: int = 0
+    owned: Owned | None = None
 
     @property
     def taking_part(self) -> int:
@@ -111,8 +116,23 @@ class ExperimentResult:
 
     @property
     def difference(self) -> float | None:
-        """Secure minus plain accuracy after the last round, in [-1, 1]; None without a comparison."""
-        return None if self.plain is None else self.secure.accuracy - self.plain.accuracy
+        """Secure minus plain accuracy, or return, after the last round; None without a comparison."""
+        return None if self.plain is None else self.measure.last(self.secure) - self.measure.last(self.plain)
+
+    @property
+    def measure(self) -> Measure:
+        """What trainings are judged by."""
+        return measure_of(self.config)
+
+    @property
+    def robust(self) -> dict[str, float]:
+        """Accuracy under attack after the last round, in [0, 1], by training; empty where nothing was attacked."""
+        private = None if self.private is None else self.private.history
+        arms = {"secure": self.secure, "plain": self.plain, "private": private}
+        last = {
+            arm: rounds.records[-1].test_metrics for arm, rounds in arms.items() if rounds is not None and len(rounds)
+        }
+        return {arm: metrics["robust_accuracy"] for arm, metrics in last.items() if "robust_accuracy" in metrics}
 
     @property
     def saturated_share(self) -> float:
@@ -135,6 +155,7 @@ class Experiment:
     plan: Plan
     private_plan: Plan | None = None
     key: RehearsalKey | None = None
+    watermark: Watermark | None = None
 
     @property
     def model(self) -> Model:
@@ -179,7 +200,9 @@ class Experiment:
             if not config.source:
                 raise
             raise ConfigError(f"{config.source}: {table_of(error)} {error.message}", remedy=error.remedy) from error
-        return cls(config=config, dealt=dealt, learning=parts, plan=plan, private_plan=noisy, key=key)
+        with placed(config, "watermark"):
+            mark = watermark(config, parts.model, parts.algorithm, dealt.clients, dealt.classes)
+        return cls(config=config, dealt=dealt, learning=parts, plan=plan, private_plan=noisy, key=key, watermark=mark)
 
     def run(self, observe: Observer | None = None, *, checkpoints: Checkpoints | None = None) -> ExperimentResult:
         """Train, first in the clear where a comparison is wanted, then securely, then privately where that is asked for.
@@ -200,21 +223,39 @@ class Experiment:
             )
         if checkpoints is not None:
             checkpoints.begin(self.config)
+        if self.watermark is None:
+            return self._trained(observe, checkpoints, None)[0]
+        mark, path = kept(self.watermark, self.config, checkpoints)  # on disk before the first round
+        result, trained = self._trained(observe, checkpoints, mark)
+        final = trained.get("private", trained["secure"])
+        return dataclasses.replace(
+            result, owned=owned(mark, path, self.config.report.output, self.model, trained, final)
+        )
+
+    def _trained(
+        self, observe: Observer | None, checkpoints: Checkpoints | None, mark: Watermark | None
+    ) -> tuple[ExperimentResult, dict[str, Params]]:
+        """All trainings, and the model that each ended with, by "plain", "secure" and "private"."""
+        trained: dict[str, Params] = {}
         plain, plain_seconds, balanced = None, 0.0, {}
         if self.config.report.compare_plain:
-            federation = self._federation(None)
+            federation = self._federation(None, mark)
             plain, plain_seconds, _ = self._fit(federation, "plain", observe, checkpoints)
-            balanced["plain"] = balanced_accuracy(self.model, federation.params, self.dealt.test)
-        federation = self._federation(self.plan)
+            balanced["plain"] = self._balanced(federation)
+            trained["plain"] = federation.params
+        federation = self._federation(self.plan, mark)
         base = federation.evaluate()["accuracy"] if self.dealt.public is not None else None
         watch = federation.aggregator = Watch(federation.aggregator)
         secure, secure_seconds, resumed = self._fit(federation, "secure", observe, checkpoints)
-        balanced["secure"] = balanced_accuracy(self.model, federation.params, self.dealt.test)
-        private = None if self.private_plan is None else self._run_privately(self.private_plan, observe, checkpoints)
+        balanced["secure"] = self._balanced(federation)
+        trained["secure"] = federation.params
+        private = None
+        if self.private_plan is not None:
+            private, trained["private"] = self._run_privately(self.private_plan, observe, checkpoints, mark)
         learnt = self.learning
-        return ExperimentResult(
+        result = ExperimentResult(
             plan=self.plan,
-            parties={name: len(dataset) for name, dataset in self.clients.items()},
+            parties={name: weight_of(dataset) for name, dataset in self.clients.items()},
             secure=secure,
             plain=plain,
             private=private,
@@ -223,24 +264,31 @@ class Experiment:
             refusals=tuple(watch.refusals),
             saturated=watch.saturated,
             config=self.config,
-            counts=tuple(tuple(row) for row in self.dealt.counts().tolist()),
+            counts=() if self.dealt.acting else tuple(tuple(row) for row in self.dealt.counts().tolist()),
             attendance=attendance(self.config, learnt, tuple(self.clients), len(secure)),
             traffic=traffic(self.config, self.model, self.clients, self.plan, self.key),
-            balanced={} if learnt.personal else balanced,
+            balanced={} if learnt.personal or self.dealt.acting else balanced,
             personal=learnt.personal,
             pretrained=base,
             resumed=resumed,
         )
+        return result, trained
 
-    def _run_privately(self, plan: Plan, observe: Observer | None, checkpoints: Checkpoints | None) -> PrivateRun:
+    def _balanced(self, federation: Federation) -> float:
+        """Balanced accuracy of the shared model; a policy has none."""
+        return 0.0 if self.dealt.acting else balanced_accuracy(self.model, federation.params, self.dealt.test)
+
+    def _run_privately(
+        self, plan: Plan, observe: Observer | None, checkpoints: Checkpoints | None, mark: Watermark | None
+    ) -> tuple[PrivateRun, Params]:
         wanted = self.config.privacy
         # A ledger of its own for each rehearsal, and the same one when it is resumed: a real party has one for life.
         path = _new_ledger(Path(self.config.report.output)) if checkpoints is None else checkpoints.ledger
         ledger = PrivacyLedger(path, Budget(epsilon=wanted.epsilon, delta=wanted.delta))
-        federation = self._federation(plan, ledger)
+        federation = self._federation(plan, mark, ledger)
         watch = federation.aggregator = Watch(federation.aggregator)
         history, seconds, _ = self._fit(federation, "private", observe, checkpoints)
-        return PrivateRun(
+        run = PrivateRun(
             plan=watch.plan or plan,
             history=history,
             seconds=seconds,
@@ -249,8 +297,9 @@ class Experiment:
             clipped=watch.saturated,
             refusals=tuple(watch.refusals),
         )
+        return run, federation.params
 
-    def _federation(self, plan: Plan | None, ledger: PrivacyLedger | None = None) -> Federation:
+    def _federation(self, plan: Plan | None, mark: Watermark | None, ledger: PrivacyLedger | None = None) -> Federation:
         faults, seed, parts = self.config.faults, self.config.data.seed, self.learning
         rule = robust_rule(self.config) if plan is not None else None
         grouped = None
@@ -268,7 +317,9 @@ class Experiment:
             server=parts.server,
             sampler=parts.sampler,
             stragglers=parts.stragglers,
+            watermark=mark,
             test=self.dealt.test,
+            evaluators=parts.evaluators,
             seed=seed,
             dropouts=DropoutSchedule(
                 faults.dropout,

@@ -18,6 +18,9 @@ from securefl.report.experiment import ExperimentResult, PrivateRun
 from securefl.report.key_words import decrypts, hidden, key_note, plan_rows, step_names
 from securefl.report.learning_words import algorithm_name, learning_rows, times_text
 from securefl.report.limits import SIMULATED, limits, of_groups
+from securefl.report.measure import ACCURACY
+from securefl.report.ownership import ALPHA, ownership_rows
+from securefl.report.ownership_plot import watermark as watermark_plot
 from securefl.session.disclosure import disclosures
 
 
@@ -68,6 +71,9 @@ def _figures(result: ExperimentResult) -> dict[str, str]:
         if run is None or result.config is None
         else {"epsilon": plots.epsilon(run.history, result.config.privacy.epsilon)}
     )
+    if result.owned is not None:
+        arms = {"plain": result.plain, "secure": secure, "private": None if run is None else run.history}
+        private["watermark"] = watermark_plot({arm: each for arm, each in arms.items() if each is not None}, ALPHA)
     names_of = list(result.parties)
     drawn = {"partition": learning_plots.partition(result.counts, names_of)} if result.counts else {}
     return {
@@ -75,7 +81,11 @@ def _figures(result: ExperimentResult) -> dict[str, str]:
         **drawn,
         "rounds": learning_plots.bytes_by_round(secure, result.plain),
         "accuracy": plots.accuracy(
-            secure, result.plain, None if run is None else run.history, algorithm=algorithm_name(result.config)
+            secure,
+            result.plain,
+            None if run is None else run.history,
+            algorithm=algorithm_name(result.config),
+            measure=result.measure,
         ),
         "bytes": plots.bytes_by_step(summary.bytes_by_step(secure), names=names, doers=doing, rounds=rounds),
         "seconds": plots.seconds_by_step(
@@ -96,6 +106,7 @@ def _context(result: ExperimentResult) -> dict[str, Any]:
         "lead": _lead(result),
         "tiles": _tiles(result),
         "compared": result.plain is not None,
+        "judged": result.measure.name,
         "grouped": _grouped(result),
         "learning": learning_rows(result),
         "attended": bool(result.attendance),
@@ -107,6 +118,7 @@ def _context(result: ExperimentResult) -> dict[str, Any]:
             *of_groups(result.plan, grouped=_grouped(result)),
             *limits(result.plan if result.private is None else result.private.plan),
         ],
+        "ownership": [] if result.owned is None else ownership_rows(result.owned, result.secure),
         "privacy": [] if result.private is None else _privacy_rows(result.private),
         "refusals": result.refusals,
         "saturated": f"{result.saturated} ({result.saturated_share:.1%})" if result.saturated else "",
@@ -133,21 +145,27 @@ def _tiles(result: ExperimentResult) -> list[Tile]:
     secure, plain = result.secure, result.plain
     per_party = summary.bytes_up_of_a_party(result) / len(secure)
     own = "of the parties' own models" if result.personal else ""
-    tiles = [Tile(f"{secure.accuracy:.1%}", "test accuracy, secure", own)]
+    measure = result.measure
+    judged = "test accuracy" if measure is ACCURACY else measure.name
+    tiles = [Tile(measure.text(measure.last(secure)), f"{judged}, secure", own)]
     if plain is not None and result.difference is not None:
         tiles.append(
             Tile(
-                f"{100 * result.difference:+.2f}",
-                f"points against plain {algorithm_name(result.config)}",
-                f"plain: {plain.accuracy:.1%}",
+                f"{measure.scale * result.difference:+.2f}",
+                f"{measure.unit} against plain {algorithm_name(result.config)}",
+                f"plain: {measure.text(measure.last(plain))}",
             )
         )
+    if result.robust:
+        tiles.append(Tile(f"{result.robust['secure']:.1%}", "under attack, secure", "robust accuracy"))
     ratio = (
         f"{summary.bytes_up(secure) / summary.bytes_up(plain):.1f} × plain" if plain and summary.bytes_up(plain) else ""
     )
     lost, saved = sum(len(record.dropped) for record in secure), times_text(result)
     if (run := result.private) is not None:
-        tiles.append(Tile(f"{run.history.accuracy:.1%}", "test accuracy, private", "secure and differentially private"))
+        tiles.append(
+            Tile(measure.text(measure.last(run.history)), f"{judged}, private", "secure and differentially private")
+        )
         tiles.append(
             Tile(
                 printed(run.spent.observer, 2),
@@ -212,7 +230,10 @@ def _plan_rows(result: ExperimentResult) -> list[tuple[str, str]]:
         *(plan_rows(plan, plan.protocol) if isinstance(plan.protocol, Paillier) else _mask_rows(plan)),
         (
             "parties",
-            f"{len(result.parties)}{in_a_sum}, {min(result.parties.values())} to {max(result.parties.values())} examples each",
+            (
+                f"{len(result.parties)}{in_a_sum}, {min(result.parties.values())} to {max(result.parties.values())} "
+                f"{'examples' if result.measure is ACCURACY else 'episodes a batch'} each"
+            ),
         ),
         ("colluders", f"at most {chosen.max_colluders}"),
         ("floor", f"a sum holds at least {chosen.min_survivors} vectors"),

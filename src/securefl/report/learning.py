@@ -20,14 +20,17 @@ from securefl.federated import (
     FixedSize,
     Model,
     RandomSubspace,
+    Reinforce,
     Scaffold,
     ServerOptimizer,
     SoftmaxRegression,
     StragglerSchedule,
     Transfer,
 )
+from securefl.federated.evaluators import Evaluator
 from securefl.federated.models import Perceptron
 from securefl.federated.optimizers import FedAdagrad, FedAdam, FedAvgM, FedYogi
+from securefl.report.adversarial import attacked, fitting
 from securefl.report.config import ExperimentConfig
 from securefl.report.dealing import Dealt
 
@@ -51,6 +54,7 @@ class Learning:
         sampler: who takes part.
         stragglers: who is slow.
         stop: what ends training early; None for nothing.
+        evaluators: what is measured beside loss and accuracy.
         personal: whether each party has a model of its own, so that the shared one alone says little.
     """
 
@@ -61,6 +65,7 @@ class Learning:
     stragglers: StragglerSchedule
     stop: EarlyStop | None
     personal: bool
+    evaluators: tuple[Evaluator, ...] = ()
 
 
 def learning(config: ExperimentConfig, dealt: Dealt) -> Learning:
@@ -72,6 +77,8 @@ def learning(config: ExperimentConfig, dealt: Dealt) -> Learning:
     size, stragglers = config.sampling.size, config.stragglers
     with placed(config, "model"):
         model = _model(config, dealt)
+    with placed(config, "adversarial"):
+        evaluators = fitting(config, model, dealt)
     with placed(config, "training"):
         algorithm = _algorithm(config)
         algorithm.sends(model.initial(config.data.seed))  # raises where the two do not fit
@@ -92,6 +99,7 @@ def learning(config: ExperimentConfig, dealt: Dealt) -> Learning:
         stragglers=slow,
         stop=None if wanted.early_stop == "none" else EarlyStop(wanted.early_stop, wanted.patience or 5, _BETTER),
         personal=wanted.algorithm in {"fedper", "fedbn"},
+        evaluators=evaluators,
     )
 
 
@@ -122,6 +130,10 @@ def placed(config: ExperimentConfig, table: str) -> Iterator[None]:
 
 
 def _model(config: ExperimentConfig, dealt: Dealt) -> Model:
+    if dealt.acting:
+        from securefl.report.acting import policy
+
+        return policy(config)
     wanted, features = config.model, dealt.test.x[0].size
     hidden = wanted.hidden or _HIDDEN
     if wanted.kind == "softmax":
@@ -152,8 +164,11 @@ def _algorithm(config: ExperimentConfig) -> Algorithm:
             found = FedBN(**sgd, keep=wanted.keep or ("*bn*",))  # type: ignore[arg-type]
         case "transfer":
             found = Transfer(**sgd, head=wanted.head or _HEAD)  # type: ignore[arg-type]
+        case "reinforce":
+            found = Reinforce(wanted.epochs, wanted.learning_rate, 0.99 if wanted.discount is None else wanted.discount)
         case _:
             found = FedAvg(**sgd)  # type: ignore[arg-type]
+    found = attacked(config, found)
     if wanted.subspace:
         found = RandomSubspace(found, wanted.subspace, config.data.seed)
     if config.robust.max_norm is not None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from securefl.report.tables import Count, Fraction, Names, Natural, NotNegative, Positive, Share, Table
+from securefl.report.tables import Count, Fraction, Names, Natural, NotNegative, Numbers, Positive, Share, Table
 
 
 class DataConfig(Table, frozen=True):
@@ -14,11 +14,11 @@ class DataConfig(Table, frozen=True):
 
     Args:
         dataset: "digits" and "breast_cancer" are bundled with scikit-learn; "credit_default", "sensor_failure" and "synthetic" (that
-            of FedProx) are generated.
+            of FedProx) are generated. "cartpole" is no data set: each party has an environment to act in.
         parties: into how many parts it is dealt.
         partition: "dirichlet" for skewed labels, "pathological" for a few classes each, "quantity" for unequal sizes,
             "feature-shift" for even parts that each party sees through another instrument, "iid" for even parts, "natural" for what
-            comes by party: all of "synthetic", and the machines of "sensor_failure".
+            comes by party: all of "synthetic" and "cartpole", and the machines of "sensor_failure".
         alpha: of the Dirichlet distribution; small is skewed. For "quantity" of its law.
         classes_per_party: of "pathological"; 2 unless given.
         size_law: of "quantity": "dirichlet" unless given, or "power".
@@ -26,13 +26,18 @@ class DataConfig(Table, frozen=True):
         strength: of the shift; 0.3 unless given.
         synthetic_alpha: of "synthetic": how much the parties' truths differ; 1 unless given.
         synthetic_beta: of "synthetic": how much their inputs differ; 1 unless given.
+        gravity: of "cartpole": each party's, in m/s², or one for all; 9.8 unless given.
+        pole: of "cartpole": half of each party's pole's length, in m, or one for all; 0.5 unless given.
+        test_gravity: of "cartpole": the held-out ones, each with the pole in its place.
+        test_pole: of "cartpole": the held-out ones.
+        episodes: of "cartpole": of a batch; 8 unless given.
         public_fraction: share of the training examples that is taken for public, belongs to no party, and is what `pretrain_rounds`
             trains on.
         seed: of everything that is no secret: split, partition, batches.
         test_fraction: share of the examples held out.
     """
 
-    dataset: Literal["digits", "breast_cancer", "credit_default", "sensor_failure", "synthetic"] = "digits"
+    dataset: Literal["digits", "breast_cancer", "credit_default", "sensor_failure", "synthetic", "cartpole"] = "digits"
     parties: Count = 20
     partition: Literal["dirichlet", "iid", "pathological", "quantity", "feature-shift", "natural"] = "dirichlet"
     alpha: Positive = 1.0
@@ -42,6 +47,11 @@ class DataConfig(Table, frozen=True):
     strength: NotNegative | None = None
     synthetic_alpha: NotNegative | None = None
     synthetic_beta: NotNegative | None = None
+    gravity: Numbers | None = None
+    pole: Numbers | None = None
+    test_gravity: Numbers | None = None
+    test_pole: Numbers | None = None
+    episodes: Annotated[int, msgspec.Meta(ge=2, le=10_000)] | None = None
     public_fraction: Fraction = 0.0
     seed: Natural = 0
     test_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
@@ -51,8 +61,8 @@ class ModelConfig(Table, frozen=True):
     """`[model]`: what is trained.
 
     Args:
-        kind: "softmax" regression, a "perceptron" in numpy, or the same in torch.
-        hidden: widths of the layers between, of the networks; 32 unless given.
+        kind: "softmax" regression, a "perceptron" in numpy, or the same in torch; of "reinforce" a policy, with tanh between layers.
+        hidden: widths of the layers between, of the networks; 32 unless given, 16 of a policy.
         batch_norm: normalise after each of them, of "torch-mlp".
     """
 
@@ -67,10 +77,11 @@ class TrainingConfig(Table, frozen=True):
     Args:
         rounds: at most.
         algorithm: what a party does.
-        epochs: of local training in each round.
-        batch_size: of local training.
+        epochs: of local training in each round; of "reinforce" batches of episodes.
+        batch_size: of local training on examples.
         learning_rate: of local training.
         mu: of "fedprox"; 0.1 unless given.
+        discount: of "reinforce"; 0.99 unless given.
         keep: tensors, or patterns, that never leave a party, of "fedper" and "fedbn"; the head, or what is called bn.
         head: tensors, or patterns, that are trained, of "transfer"; the head.
         subspace: values that travel, of an update rotated at random; 0 for the whole.
@@ -86,11 +97,12 @@ class TrainingConfig(Table, frozen=True):
     """
 
     rounds: Count = 25
-    algorithm: Literal["fedavg", "fedprox", "scaffold", "fedper", "fedbn", "transfer"] = "fedavg"
+    algorithm: Literal["fedavg", "fedprox", "scaffold", "fedper", "fedbn", "transfer", "reinforce"] = "fedavg"
     epochs: Count = 5
     batch_size: Count = 32
     learning_rate: Positive = 1.0
     mu: NotNegative | None = None
+    discount: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     keep: Names | None = None
     head: Names | None = None
     subspace: Natural = 0
@@ -101,7 +113,7 @@ class TrainingConfig(Table, frozen=True):
     beta_1: Fraction | None = None
     beta_2: Fraction | None = None
     tau: Positive | None = None
-    early_stop: Literal["none", "loss", "accuracy"] = "none"
+    early_stop: Literal["none", "loss", "accuracy", "return"] = "none"
     patience: Count | None = None
 
 
@@ -145,3 +157,25 @@ class RobustConfig(Table, frozen=True):
     beta: Annotated[float, msgspec.Meta(ge=0, lt=0.5)] | None = None
     attackers: Natural | None = None
     max_norm: Positive | None = None
+
+
+class WatermarkConfig(Table, frozen=True):
+    """`[watermark]`: the owner's mark, put into the model at the server after each round; none unless `size` or `file` is given.
+
+    Args:
+        size: triggers to draw; 100 survive what a thief does to a model.
+        file: a set of `securefl watermark make` instead; a secret.
+        epochs: steps on the triggers in a round, at most; 200 unless given.
+        learning_rate: of a step; 0.1 unless given.
+        low: least value of a drawn input; 0 unless given.
+        high: above the largest; 1 unless given.
+        per_party: refused: all parties must train the same model.
+    """
+
+    size: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
+    file: str = ""
+    epochs: Count | None = None
+    learning_rate: Positive | None = None
+    low: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] | None = None
+    high: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] | None = None
+    per_party: bool = False

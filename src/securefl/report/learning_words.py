@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from securefl.federated.history import size_text
+from securefl.report.adversarial import robust_text, training_text
 from securefl.report.config import ExperimentConfig
 from securefl.report.experiment import ExperimentResult
+from securefl.report.measure import measure_of
+from securefl.report.ownership import watermark_text
 
 _ALGORITHMS = {
     "fedavg": "FedAvg",
@@ -13,6 +16,7 @@ _ALGORITHMS = {
     "fedper": "FedPer",
     "fedbn": "FedBN",
     "transfer": "transfer learning",
+    "reinforce": "REINFORCE",
 }
 _SERVERS = {
     "averaging": "plain averaging",
@@ -41,7 +45,13 @@ def algorithm_text(config: ExperimentConfig) -> str:
         parts.append(f"started from {wanted.pretrain_rounds} rounds on the public examples")
     if wanted.subspace:
         parts.append(f"{wanted.subspace} coordinates of a random subspace")
-    parts.append(f"{wanted.epochs} local epoch{'s' if wanted.epochs != 1 else ''} at rate {wanted.learning_rate:g}")
+    if moved := training_text(config):
+        parts.append(moved)
+    if wanted.algorithm == "reinforce":
+        batches = f"{wanted.epochs} batch{'es' if wanted.epochs != 1 else ''} of {config.data.episodes or 8} episodes"
+        parts.append(f"{batches} at rate {wanted.learning_rate:g}, returns discounted by {wanted.discount or 0.99:g}")
+    else:
+        parts.append(f"{wanted.epochs} local epoch{'s' if wanted.epochs != 1 else ''} at rate {wanted.learning_rate:g}")
     parts.append(f"{_SERVERS[wanted.server]} at the server")
     if config.robust.rule != "none":
         parts.append(f"the {config.robust.rule.replace('-', ' ')} of groups of {config.robust.group_size}")
@@ -51,6 +61,9 @@ def algorithm_text(config: ExperimentConfig) -> str:
 def model_text(config: ExperimentConfig) -> str:
     """Kind and widths."""
     wanted = config.model
+    if config.training.algorithm == "reinforce":
+        widths = "none" if wanted.kind == "softmax" else ", ".join(map(str, wanted.hidden or (16,)))
+        return f"a policy{' in torch' if wanted.kind == 'torch-mlp' else ''} with hidden widths {widths}"
     if wanted.kind == "softmax":
         return _MODELS["softmax"]
     widths = ", ".join(map(str, wanted.hidden or (32,)))
@@ -69,7 +82,7 @@ def learning_rows(result: ExperimentResult) -> list[tuple[str, str]]:
         ("model", model_text(config)),
         ("data", f"{config.data.dataset.replace('_', ' ')}, {config.data.partition} partition"),
         ("what travels", traffic_text(result)),
-        ("accuracy", accuracy_text(result)),
+        (measure_of(config).name, accuracy_text(result)),
     ]
     if result.pretrained is not None:
         rows.append(("before the first round", f"accuracy {result.pretrained:.1%}, of the base alone"))
@@ -81,6 +94,10 @@ def learning_rows(result: ExperimentResult) -> list[tuple[str, str]]:
                 + "; the mean over the classes of the share of each that is found",
             )
         )
+    if result.robust:
+        rows.append(("robust accuracy", robust_text(config, result.robust)))
+    if result.owned is not None:
+        rows.append(("watermark", watermark_text(result.owned)))
     if result.attendance:
         rows.append(("taking part", attendance_text(result)))
     if len(result.secure) < config.training.rounds:
@@ -116,7 +133,9 @@ def times_text(result: ExperimentResult) -> str:
 
 
 def accuracy_text(result: ExperimentResult) -> str:
-    """Whose accuracy it is, on what."""
+    """Whose accuracy it is, or whose return, on what."""
+    if measure_of(result.config).metric == "return":
+        return "of the shared policy's likeliest actions, in environments that no party has, 10 episodes each"
     if result.personal:
         return "of the parties' own models, averaged, each on test examples in the party's own mix of classes" + (
             " and as it sees them" if result.config and result.config.data.partition == "feature-shift" else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from securefl.federated import History
+from securefl.report.measure import ACCURACY, Measure
 from securefl.report.svg import BLUE, GREEN, INK, MUTED, ORANGE, PINK, SKY, VERMILION, figure, to_svg
 from securefl.types import Step
 
@@ -27,16 +28,21 @@ _LABELLED_PARTIES = 40
 
 
 def accuracy(
-    secure: History, plain: History | None, private: History | None = None, *, algorithm: str = "FedAvg"
+    secure: History,
+    plain: History | None,
+    private: History | None = None,
+    *,
+    algorithm: str = "FedAvg",
+    measure: Measure = ACCURACY,
 ) -> str:
-    """Test accuracy by round; trainings that stopped early end before the others."""
+    """Test accuracy, or what else a training is judged by, by round; trainings that stopped early end before the others."""
     with figure(10.5, 3.4) as (drawn, axes):
         longest = max(len(each) for each in (secure, plain, private) if each is not None)
         if plain is not None:
             # Broad and pale below, as the two usually coincide.
             axes.plot(
                 range(1, len(plain) + 1),
-                _percent(plain),
+                measure.shown(plain),
                 color=ORANGE,
                 linewidth=6,
                 alpha=0.55,
@@ -45,7 +51,7 @@ def accuracy(
             )
         axes.plot(
             range(1, len(secure) + 1),
-            _percent(secure),
+            measure.shown(secure),
             color=BLUE,
             linewidth=1.8,
             marker="o",
@@ -55,19 +61,31 @@ def accuracy(
         if private is not None:
             axes.plot(
                 range(1, len(private) + 1),
-                _percent(private),
+                measure.shown(private),
                 color=GREEN,
                 linewidth=1.8,
                 marker="s",
                 markersize=3.5,
                 label="secure, differentially private",
             )
+        for history, colour in ((plain, ORANGE), (secure, BLUE), (private, GREEN)):
+            if history is not None and all("robust_accuracy" in record.test_metrics for record in history):
+                under = [100 * value for value in history.curve("robust_accuracy")]
+                name = {ORANGE: f"plain {algorithm}", BLUE: "secure", GREEN: "private"}[colour] + ", under attack"
+                wide = 4.0 if colour == ORANGE else 1.4
+                axes.plot(range(1, len(under) + 1), under, "--", color=colour, linewidth=wide, alpha=0.7, label=name)
         axes.set_xlim(0.5, longest + 0.5)
         axes.set_xlabel("round")
-        axes.set_ylabel("test accuracy (%)")
+        axes.set_ylabel(measure.axis)
         _whole_rounds(axes)
         axes.legend(loc="lower right")
-        return to_svg(drawn, name="accuracy", description="Test accuracy in per cent by round, secure and plain")
+        return to_svg(
+            drawn,
+            name="accuracy",
+            description="Test accuracy in per cent by round, secure and plain"
+            if measure is ACCURACY
+            else f"{measure.axis.capitalize()}, by round, secure and plain",
+        )
 
 
 def epsilon(private: History, budget: float) -> str:
@@ -236,10 +254,6 @@ def _whole_rounds(axes: Axes) -> None:
 
 def _value(value: float) -> str:
     return "" if value == 0 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
-
-
-def _percent(history: History) -> list[float]:
-    return [100 * value for value in history.curve("accuracy")]
 
 
 def _short(name: str) -> str:

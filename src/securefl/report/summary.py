@@ -8,11 +8,13 @@ from typing import Any
 
 from securefl.federated import History
 from securefl.pipeline.private import release_of
+from securefl.report.adversarial import robust_dict
 from securefl.report.environment import machine, versions
 from securefl.report.experiment import ExperimentResult, PrivateRun
 from securefl.report.key_words import doers, who_holds
 from securefl.report.learning_words import accuracy_text
 from securefl.report.limits import NO_PRIVACY
+from securefl.report.measure import RETURN
 from securefl.report.paillier_key import fresh_key
 from securefl.session.disclosure import disclosures
 from securefl.types import Step
@@ -84,6 +86,7 @@ def to_dict(result: ExperimentResult) -> dict[str, Any]:
     secure, plain = result.secure, result.plain
     rounds = secure.to_dict()["rounds"]
     private = None if result.private is None else result.private.history
+    acting = result.measure is RETURN
     here = {each.round: each for each in result.attendance}
     for number, record in enumerate(rounds, 1):
         record["accuracy"] = record["test_metrics"].get("accuracy")
@@ -95,22 +98,31 @@ def to_dict(result: ExperimentResult) -> dict[str, Any]:
             record["missed_deadline"] = list(here[number].missing)
     seconds = seconds_by_step(secure)
     return {
-        "accuracy": secure.accuracy,
-        "secure_accuracy": secure.accuracy,
-        "plain_accuracy": None if plain is None else plain.accuracy,
-        "difference_points": None if result.difference is None else 100 * result.difference,
-        "private_accuracy": None if result.private is None else result.private.history.accuracy,
+        "accuracy": _accuracy_of(secure),
+        "secure_accuracy": _accuracy_of(secure),
+        "plain_accuracy": _accuracy_of(plain),
+        "difference_points": None if result.difference is None or acting else 100 * result.difference,
+        "private_accuracy": _accuracy_of(private),
+        "return": {
+            arm: result.measure.last(each)
+            for arm, each in (("secure", secure), ("plain", plain), ("private", private))
+            if each is not None
+        }
+        if acting
+        else None,
         "epsilon": _epsilon(result.private),
         "private": None if result.private is None else _private(result.private),
         "parties": dict(result.parties),
         "accuracy_is": accuracy_text(result),
         "balanced_accuracy": dict(result.balanced),
+        "robust_accuracy": robust_dict(result.config, result.robust),
         "pretrained_accuracy": result.pretrained,
         "examples_by_class": [list(row) for row in result.counts],
         "traffic": None
         if result.traffic is None
         else {**dataclasses.asdict(result.traffic), "factor": result.traffic.factor},
         "resumed_after": result.resumed,
+        "watermark": None if result.owned is None else result.owned.to_dict(),
         "bytes_up": bytes_up(secure),
         "bytes_down": bytes_down(secure),
         "bytes_by_step": {step: list(both) for step, both in bytes_by_step(secure).items()},
@@ -142,9 +154,9 @@ def to_dict(result: ExperimentResult) -> dict[str, Any]:
     }
 
 
-def _accuracy_of(history: History | None, number: int) -> float | None:
-    """Test accuracy after a round; None where that training had stopped, or there was none."""
-    if history is None or number > len(history):
+def _accuracy_of(history: History | None, number: int = 0) -> float | None:
+    """Test accuracy after a round, by default the last; None where that training had stopped, there was none, or it is a policy's."""
+    if history is None or not len(history) or number > len(history):
         return None
     return history.records[number - 1].test_metrics.get("accuracy")
 
@@ -180,7 +192,7 @@ def _epsilon(run: PrivateRun | None) -> dict[str, Any]:
 
 def _private(run: PrivateRun) -> dict[str, Any]:
     return {
-        "accuracy": run.history.accuracy,
+        "accuracy": _accuracy_of(run.history),
         "bytes_up": bytes_up(run.history),
         "bytes_down": bytes_down(run.history),
         "clipped_vectors": run.clipped,

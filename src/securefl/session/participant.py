@@ -91,7 +91,10 @@ class Participant(Redacted, abc.ABC):
 
         Raises:
             EncodingError: it does not fit the plan, where the plan is known already.
+            PolicyRefusedError: this party's policy refuses such a model; nothing was handed in.
         """
+        if model is not None:
+            self._account.policy.check_model(model)
         if self._plan is not None:
             check_update(self._plan, update, weight=weight, metrics=metrics)
         self._submission = Submission(update, weight, dict(metrics or {}), model, self._awaiting)

@@ -1,6 +1,7 @@
 """Attacks, as library code that benchmarks and notebooks call: what protects is measured by what still comes through.
 
-`exponents` an input from the exponents that phe leaves in clear · `scores` how near to the truth an attack came.
+`exponents` an input from the exponents that phe leaves in clear · `imprint` images from the update of a planted model · `scores` how near
+to the truth an attack came.
 """
 
 from securefl.threats.exponents import phe_exponents, recover_input

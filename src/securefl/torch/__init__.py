@@ -16,6 +16,7 @@ except ImportError as error:
 
 from securefl.torch.dp_sgd import CAVEATS, DpSgd
 from securefl.torch.model import TorchModel
+from securefl.torch.policy import TorchPolicy
 from securefl.torch.selection import Select, everything, floats, parameters_of
 from securefl.torch.state_dict import from_update, load_update, template_of, to_update
 from securefl.torch.steps import Steps, event_of, steps_of, steps_since
@@ -26,6 +27,7 @@ __all__ = [
     "Select",
     "Steps",
     "TorchModel",
+    "TorchPolicy",
     "event_of",
     "everything",
     "floats",

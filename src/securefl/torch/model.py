@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from securefl.errors import ConfigError, EncodingError
+from securefl.federated.adversarial.gradients import Attack
 from securefl.federated.algorithms.base import LocalTask
 from securefl.federated.algorithms.local_sgd import Correction, Trained, planned_steps
 from securefl.federated.datasets import Dataset
@@ -66,6 +67,7 @@ class TorchModel:
         self._optimizer = optimizer or (lambda parameters, rate: torch.optim.SGD(parameters, lr=rate))
         self._loader = loader
         self._device = torch.device(device)
+        self._attack: Attack | None = None
         with _seeded(0):
             made = factory()
         if not isinstance(made, torch.nn.Module):
@@ -88,6 +90,12 @@ class TorchModel:
             LayoutMismatchError: they are another model's.
         """
         return copy.deepcopy(self._loaded(params)).eval()
+
+    def attacked(self, attack: Attack) -> TorchModel:
+        """The same model, training on each batch as `attack` leaves it; see `AdversarialTraining`."""
+        twin = copy.copy(self)
+        twin._attack = attack  # noqa: SLF001 - of this class
+        return twin
 
     def train(
         self,
@@ -114,8 +122,9 @@ class TorchModel:
                 for x, y in self._loader(task.dataset, batch_size, generator):
                     if not left:
                         break
+                    inputs = x if self._attack is None else self._moved(module, x, y)
                     optimizer.zero_grad()
-                    self._loss(module(x.to(self._device)), y.to(self._device)).backward()
+                    self._loss(module(inputs.to(self._device)), y.to(self._device)).backward()
                     for name, parameter in named.items():
                         if parameter.grad is None:
                             continue
@@ -141,6 +150,43 @@ class TorchModel:
             found = named[name].grad if name in named else None
             gradient[name] = np.zeros_like(leaf) if found is None else found.detach().cpu().numpy().astype(leaf.dtype)
         return float(loss.detach()), gradient
+
+    def input_gradient(
+        self, params: Params, x: npt.NDArray[Any], y: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return each example's own loss, (n,), and its gradient by the example, in evaluation mode; both float64."""
+        return self._input_gradient(self._loaded(params).eval(), self._tensor(x), self._tensor(y))
+
+    def _input_gradient(
+        self, module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        inputs = x.detach().clone().requires_grad_()
+        outputs = module(inputs)
+        # In evaluation mode examples do not touch each other: the gradient of the sum is each one's own.
+        losses = self._own_losses(outputs, y)
+        (slope,) = torch.autograd.grad(losses.sum(), inputs)
+        return losses.detach().cpu().numpy().astype(np.float64), slope.cpu().numpy().astype(np.float64)
+
+    def _own_losses(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Each example's loss, (n,); any loss is a mean over the batch, so that a batch of one has the example's own."""
+        if type(self._loss) is torch.nn.CrossEntropyLoss and self._loss.weight is None:
+            return torch.nn.functional.cross_entropy(
+                outputs, y, reduction="none", label_smoothing=self._loss.label_smoothing
+            )
+        return torch.stack([self._loss(outputs[i : i + 1], y[i : i + 1]) for i in range(len(y))])
+
+    def _moved(self, module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """A batch as the attack leaves it; normalisation keeps its statistics, dropout is off meanwhile."""
+        if self._attack is None:
+            return x
+        module.eval()
+
+        def gradient(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+            return self._input_gradient(module, self._tensor(x), self._tensor(y))
+
+        moved = self._attack(gradient, x.numpy(), y.numpy())
+        module.train()
+        return torch.from_numpy(moved)
 
     def predict(self, params: Params, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the most likely class of each row, int64, (n,)."""

@@ -10,6 +10,7 @@ import torch
 
 from securefl.federated.datasets import Dataset
 from securefl.torch.model import TorchModel
+from securefl.torch.policy import TorchPolicy
 
 
 def network(features: int, classes: int, hidden: tuple[int, ...], *, batch_norm: bool) -> TorchModel:
@@ -34,6 +35,27 @@ def network(features: int, classes: int, hidden: tuple[int, ...], *, batch_norm:
         return torch.nn.Sequential(layers)
 
     return TorchModel(factory, classes=classes, loader=_batches) if batch_norm else TorchModel(factory, classes=classes)
+
+
+def policy(observations: int, actions: int, hidden: tuple[int, ...]) -> TorchPolicy:
+    """A policy of linear layers with tanh between: layer0, tanh0, layer1, ..., head.
+
+    Args:
+        observations: d.
+        actions: k.
+        hidden: widths between; () makes it linear.
+    """
+
+    def factory() -> torch.nn.Module:
+        layers: OrderedDict[str, torch.nn.Module] = OrderedDict()
+        widths = (observations, *hidden)
+        for number, width in enumerate(hidden):
+            layers[f"layer{number}"] = torch.nn.Linear(widths[number], width)
+            layers[f"tanh{number}"] = torch.nn.Tanh()
+        layers["head"] = torch.nn.Linear(widths[-1], actions)
+        return torch.nn.Sequential(layers)
+
+    return TorchPolicy(factory, observations=observations, actions=actions)
 
 
 def one_thread() -> None:

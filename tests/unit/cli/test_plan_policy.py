@@ -78,3 +78,14 @@ def test_a_mistake_in_a_policy_quotes_its_line(refused, small, tmp_path, text):
     policy = tmp_path / "policy.toml"
     policy.write_text(text)
     assert f"line 1: {text}" in refused("policy", "check", policy, small)
+
+
+def test_the_model_that_an_experiment_begins_with_is_checked_too(refused, securefl, small, tmp_path):
+    policy = tmp_path / "policy.toml"
+    small.write_text(small.read_text() + '\n[model]\nkind = "perceptron"\n')
+    policy.write_text("[model]\nmax_model_norm = 1.0\n")
+    line = refused("policy", "check", policy, small)
+    assert "its weights have a norm of" in line
+    assert "line 2: max_model_norm = 1.0" in line
+    policy.write_text("[model]\nmax_model_norm = 1000.0\n")
+    assert securefl("policy", "check", policy, small).code == 0

@@ -38,9 +38,7 @@ def test_an_adaptive_clip_is_calibrated_up_to_the_noise_of_its_bit(parties, epsi
 
 def test_an_adaptive_clip_whose_bit_alone_spends_too_much_is_refused_with_the_remedy():
     mechanism = sfl.DistributedDiscreteGaussian(clip=sfl.QuantileClip())
-    plan = sfl.Plan(
-        template=TEMPLATE, parties=20, protocol=sfl.SecAgg(max_colluders=5, dropout=0.1), privacy=mechanism
-    )
+    plan = sfl.Plan(template=TEMPLATE, parties=20, protocol=sfl.SecAgg(max_colluders=5, dropout=0.1), privacy=mechanism)
     with pytest.raises(sfl.UnsafePlanError, match="raise bit_noise"):
         sfl.dp.calibrate(plan, epsilon=1.0, delta=1e-4, rounds=10)
 

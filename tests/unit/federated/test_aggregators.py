@@ -45,7 +45,7 @@ def test_secure_average_hands_the_round_to_the_engine_with_declared_metrics_only
     calls = []
 
     class MemorySession:
-        def __init__(self, plan, parties, *, ledger, key_holder):
+        def __init__(self, plan, parties, *, ledger, key_holder, floors):
             calls.append((plan, parties))
 
         def round(self, updates, **arguments):

@@ -22,7 +22,12 @@ def test_whole_numbers_are_numbers():
 
 
 def test_the_choices_are_those_of_the_library():
-    assert set(typing.get_args(typing.get_type_hints(DataConfig)["dataset"])) == {*DATASETS, *GENERATED, "synthetic"}
+    assert set(typing.get_args(typing.get_type_hints(DataConfig)["dataset"])) == {
+        *DATASETS,
+        *GENERATED,
+        "synthetic",
+        "cartpole",
+    }
     assert tuple(Step) == STEPS
 
 

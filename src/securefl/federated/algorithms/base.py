@@ -27,6 +27,7 @@ class LocalTask:
         work: the share of its work that the party gets done, in (0, 1]; stragglers do less than all.
         broadcast: what the server sends beside the parameters.
         memory: what the party kept from the rounds that it was in before.
+        party: its name, for errors.
     """
 
     model: Model
@@ -37,6 +38,7 @@ class LocalTask:
     work: float = 1.0
     broadcast: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     memory: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    party: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +49,7 @@ class LocalUpdate:
         delta: what travels: same names and shapes as `Algorithm.sends`, float32.
         examples: the party's number of examples, its weight in the mean.
         metrics: "loss" and "accuracy" of the model **as received**, on the party's own examples, so that their weighted
-            mean is the training loss and accuracy of the shared model.
+            mean is the training loss and accuracy of the shared model; a policy's is its "return".
         memory: what the party keeps for its next round, and shows to nobody.
     """
 
@@ -72,6 +74,22 @@ class Algorithm(abc.ABC):
     @abc.abstractmethod
     def local_update(self, task: LocalTask) -> LocalUpdate:
         """Train on one party's data."""
+
+    def learns_from_environments(self) -> bool:
+        """Whether parties bring environments to act in, in place of labelled examples."""
+        return False
+
+    def check_data(self, model: Model, dataset: Dataset, whose: str) -> None:  # noqa: B027 - most take what the model takes
+        """Raise where examples, of a party or held out, do not fit this way to train; asked before the first round.
+
+        Args:
+            model: what is trained.
+            dataset: the examples.
+            whose: for the error, such as "party 'a'".
+
+        Raises:
+            ConfigError: they do not; names `whose`.
+        """
 
     def sends(self, params: Params) -> Params:
         """Arrays of the names and shapes that travel, for a plan's template; their values say nothing.

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from securefl.errors import ConfigError
 from securefl.federated.algorithms.base import Algorithm, LocalTask, LocalUpdate
-from securefl.federated.models import Params
+from securefl.federated.datasets import Dataset
+from securefl.federated.models import Model, Params
 
 if TYPE_CHECKING:
     from securefl.dp.rotation import Rotation
@@ -50,6 +51,14 @@ class RandomSubspace(Algorithm):
     def weighted(self) -> bool:  # type: ignore[override]
         """As the inner algorithm."""
         return self.inner.weighted
+
+    def learns_from_environments(self) -> bool:
+        """As the inner algorithm."""
+        return self.inner.learns_from_environments()
+
+    def check_data(self, model: Model, dataset: Dataset, whose: str) -> None:
+        """As the inner algorithm."""
+        self.inner.check_data(model, dataset, whose)
 
     @property
     def epochs(self) -> int:
@@ -145,6 +154,14 @@ class TopK(Algorithm):
     def weighted(self) -> bool:  # type: ignore[override]
         """As the inner algorithm."""
         return self.inner.weighted
+
+    def learns_from_environments(self) -> bool:
+        """As the inner algorithm."""
+        return self.inner.learns_from_environments()
+
+    def check_data(self, model: Model, dataset: Dataset, whose: str) -> None:
+        """As the inner algorithm."""
+        self.inner.check_data(model, dataset, whose)
 
     @property
     def epochs(self) -> int:

@@ -11,7 +11,8 @@ import numpy as np
 
 from securefl.errors import ConfigError, NonFiniteError, SaturationError
 from securefl.federated.algorithms.base import Algorithm, LocalTask, LocalUpdate
-from securefl.federated.models import Params
+from securefl.federated.datasets import Dataset
+from securefl.federated.models import Model, Params
 from securefl.federated.robust.rule import norm_of
 
 
@@ -90,6 +91,14 @@ class NormBounded(Algorithm):
     def weighted(self) -> bool:  # type: ignore[override]
         """As the inner algorithm."""
         return self.inner.weighted
+
+    def learns_from_environments(self) -> bool:
+        """As the inner algorithm."""
+        return self.inner.learns_from_environments()
+
+    def check_data(self, model: Model, dataset: Dataset, whose: str) -> None:
+        """As the inner algorithm."""
+        self.inner.check_data(model, dataset, whose)
 
     @property
     def epochs(self) -> int:

@@ -1,0 +1,82 @@
+"""What a generated trigger set is drawn from, beside its secret seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from securefl.crypto.random import RandomSource
+from securefl.errors import ConfigError
+
+MOST_VALUES: Final = 1 << 24
+"""Values of all inputs together: 100 pictures of 224 x 224 x 3 are fewer."""
+_BITS: Final = 24
+"""Of a float32 in [0, 1)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recipe:
+    """Shape, classes, number and range of a generated set.
+
+    Raises:
+        ConfigError: one is out of range.
+    """
+
+    shape: tuple[int, ...]
+    classes: int
+    size: int
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.shape:
+            raise ConfigError("shape: got (), needs at least one axis", remedy="use shape=(64,)")
+        for length in self.shape:
+            whole("shape", length, 1, MOST_VALUES)
+        whole("classes", self.classes, 2, 1_000_000)
+        whole("size", self.size, 1, 10_000)
+        if self.size * math.prod(self.shape) > MOST_VALUES:
+            raise ConfigError(
+                f"{self.size} triggers of shape {self.shape} have more than {MOST_VALUES} values",
+                remedy="use fewer triggers",
+            )
+        for name in ("low", "high"):
+            value = getattr(self, name)
+            real = isinstance(value, int | float) and not isinstance(value, bool)
+            if not real or not math.isfinite(value) or abs(value) > float(np.finfo(np.float32).max):
+                raise ConfigError(
+                    f"{name}: got {value}, needs a finite number in float32", remedy="use low=0.0, high=1.0"
+                )
+        if not self.low < self.high:
+            raise ConfigError(f"low and high: got {self.low} and {self.high}, needs low < high", remedy="swap them")
+
+    def inputs(self, random: RandomSource) -> npt.NDArray[np.float32]:
+        """Uniform inputs, (size, *shape), float32: 24 bits each of what the source gives."""
+        words = np.frombuffer(random.token(4 * self.size * math.prod(self.shape)), "<u4")
+        unit = (words >> np.uint32(32 - _BITS)).astype(np.float64) / (1 << _BITS)
+        return (self.low + (self.high - self.low) * unit).astype(np.float32).reshape(self.size, *self.shape)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**dataclasses.asdict(self), "shape": list(self.shape), "low": float(self.low), "high": float(self.high)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        """Read what `to_dict` gave; a TypeError or ConfigError where it is none."""
+        return cls(**{**data, "shape": tuple(data["shape"])})
+
+
+def whole(name: str, value: object, least: int, most: int) -> int:
+    """Check an integer's range.
+
+    Raises:
+        ConfigError: it is none, or outside.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        raise ConfigError(f"{name}: got {value!r}, needs an integer in {least}..{most}", remedy=f"correct {name}")
+    return int(value)
