@@ -101,11 +101,10 @@ def measure(values: int, rounds: int, protocol: sfl.SecAgg | None) -> dict[str, 
     @server.main()
     def main(grid: Grid, context: Context) -> None:  # noqa: ARG001 - Flower's signature
         arrays = ArrayRecord({"w": Array(np.zeros(values, np.float32))})
-        inner = FedAvg(fraction_evaluate=0.0, min_train_nodes=NODES, min_available_nodes=NODES)
-        strategy: Strategy = inner
+        strategy: Strategy = FedAvg(fraction_evaluate=0.0, min_train_nodes=NODES, min_available_nodes=NODES)
         if protocol is not None:
             plan = sfl.Plan(template=template_of(arrays), parties=NODES, protocol=protocol, max_weight=100)
-            strategy = SecureAggregation(inner, plan=plan)
+            strategy = SecureAggregation(FedAvg(fraction_evaluate=0.0), plan=plan)
         metered = Metered(grid)
         result = strategy.start(grid=metered, initial_arrays=arrays, num_rounds=rounds)
         found["exchanges"] = metered.exchanges

@@ -34,7 +34,7 @@ BIN = Path(sys.executable).parent
 POLICY = """\
 # {name}'s own floors: whatever the server proposes, this hospital takes part in nothing weaker.
 server = "{server}"
-min_parties = {parties}
+min_parties = {parties}                # all but one: a hospital that is down for an hour does not stop the others
 min_survivors = 3
 purposes = ["digits"]
 """
@@ -84,7 +84,7 @@ class Deployment:
             (home / "identity.pem").chmod(0o600)
             (home / "roster.toml").write_text(roster.to_toml(), encoding="utf-8")
             (home / "policy.toml").write_text(
-                POLICY.format(name=name, server=self.server, parties=len(self.names)), encoding="utf-8"
+                POLICY.format(name=name, server=self.server, parties=max(3, len(self.names) - 1)), encoding="utf-8"
             )
         home = self.directory / "flwr-home"
         home.mkdir()
@@ -139,6 +139,15 @@ class Deployment:
             *("--superlink", f"127.0.0.1:{self.port}", "--port", free_port()),
             *("--node-config", " ".join(f"{key}={value}" for key, value in settings.items())),
         )
+
+    def stays_up(self, name: str, seconds: float = 20.0) -> bool:
+        """Start a node again, as a supervisor would; whether the SuperLink took it."""
+        self.start_node(name)
+        try:
+            self.supernodes[name].wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
 
     def run(self, rounds: int, *, timeout: float = 600) -> str:
         """Run the app to its end; returns what was printed."""

@@ -58,6 +58,31 @@ def test_two_heads_are_no_way_around():
     refuses(params, "refuse_identical_units")
 
 
+def blocks(units=256, kinds=8):
+    """Units of a few directions, each some thirty times: a row an input, as in `Perceptron`."""
+    rng = np.random.default_rng(0)
+    return 0.1 * rng.standard_normal((64, kinds)).astype(np.float32)[:, np.arange(units) * kinds // units]
+
+
+def test_a_tensor_beside_it_that_names_the_wrong_axis_is_no_way_around():
+    """What shares a prefix with a weight is the server's choice: it may say that the inputs were the units."""
+    honest = Perceptron(64, 10, (256,)).initial(0)
+    rest = {"later.bias": honest["layer0.bias"], "head.weight": honest["head.weight"], "head.bias": honest["head.bias"]}
+    beside = {"layer0.scale": np.ones(64, np.float32)}
+    POLICY.check_model({"layer0.weight": honest["layer0.weight"], **beside, **rest})
+    refuses({"layer0.weight": blocks(), **beside, **rest}, "refuse_identical_units")
+
+
+def test_a_stack_of_one_matrix_is_no_way_around():
+    honest = Perceptron(64, 10, (256,)).initial(0)
+    for leaf, expected in ((honest["layer0.weight"], None), (blocks(), "refuse_identical_units")):
+        params = {"w": leaf.T[None], "b": honest["layer0.bias"][None], "head.weight": honest["head.weight"]}
+        if expected is None:
+            POLICY.check_model(params)
+        else:
+            refuses(params, expected)
+
+
 def test_units_that_are_nearly_equal():
     rng, params = np.random.default_rng(0), honest()
     params["layer0.weight"][:, :8] = params["layer0.weight"][:, :1] * (1 + 0.1 * rng.standard_normal((64, 8)))

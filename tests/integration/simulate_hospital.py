@@ -92,7 +92,7 @@ def by_flower(config, directory):
     def main(grid, context):
         plan = plan_of(config)
         ledger = ledger_of(config, directory / "flower.ledger")
-        inner = FedAvg(fraction_evaluate=0.0, min_train_nodes=3, min_available_nodes=config["parties"])
+        inner = FedAvg(fraction_evaluate=0.0)
         strategy = SecureAggregation(inner, plan=plan, ledger=ledger)
         run = strategy.start(
             grid=grid,

@@ -21,7 +21,7 @@ HERE = {
     "robust": "the median of groups of 4",
     "adversarial": "under PGD within ±0.15",
     "watermark": "triggers answered as drawn",
-    "cartpole": "REINFORCE; 2 batches of 8 episodes",
+    "cartpole": "REINFORCE; 2 batches of 6 episodes",
 }
 ELSEWHERE = {"digits", "digits-private", "digits-paillier"}
 

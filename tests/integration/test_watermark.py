@@ -116,8 +116,12 @@ def test_the_page_shows_it_and_nothing_of_the_triggers(ran):
     assert "steps took the accuracy from" in page
     assert data["watermark"]["commitment"] in page
     assert 'role="img" aria-label="Minus the decimal logarithm of the watermark' in page
-    seed = TriggerSet.load(folder / "c.triggers")._seed.hex()
-    assert seed not in page + json.dumps(data)
+    secret = TriggerSet.load(folder / "c.triggers")
+    others = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".triggers"]
+    assert {"c", "c.plain", "c.json", "report.json", "model.npz"} <= {path.name for path in others}
+    for path in others:
+        kept = path.read_bytes()
+        assert not any(each in kept for each in (secret._seed, secret._seed.hex().encode(), secret.x[0].tobytes()))
 
 
 def test_a_model_that_knows_nothing_is_not_claimed(ran):
@@ -143,7 +147,7 @@ def test_resuming_takes_the_triggers_that_were_there(ran, tmp_path):
     assert again["watermark"]["commitment"] == data["watermark"]["commitment"]
     assert len(again["rounds"]) == 3
     (tmp_path / "c.triggers").unlink()
-    assert "c.triggers cannot be read" in refused("run", tmp_path / "w.toml", *options)
+    assert "c.triggers is gone" in refused("run", tmp_path / "w.toml", *options)
 
 
 def test_triggers_from_a_file_are_used_and_left_alone(tmp_path):
@@ -235,6 +239,8 @@ def test_wrong_input_is_one_clear_line(model, triggers, tmp_path):
     assert "alpha" in refused("watermark", "verify", model, "--triggers", triggers, "--alpha", "2")
     assert "exists already" in refused("watermark", "make", triggers, "--shape", "4", "--classes", "3")
     assert "cannot be written" in refused("watermark", "make", tmp_path / "no" / "t", "--shape", "4", "--classes", "3")
+    assert "a folder" in refused("watermark", "make", "/", "--shape", "4", "--classes", "3", "--force")
+    assert "19 axes" in refused("watermark", "make", tmp_path / "n", "--shape", ",".join("1" * 19), "--classes", "3")
     assert "classes" in refused("watermark", "make", tmp_path / "n", "--shape", "4", "--classes", "1")
     assert "shape" in refused("watermark", "make", tmp_path / "n", "--shape", "999999999", "--classes", "3")
     code, _, err = securefl("watermark", "make", tmp_path / "n", "--shape", "4x4", "--classes", "3")
@@ -261,6 +267,7 @@ def test_models_are_known_by_their_tensors(tmp_path, hidden):
     np.testing.assert_array_equal(model.predict(params, x), made.predict(made.initial(1), x))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_models_of_torch_are_known_too(tmp_path, batch_norm):
     pytest.importorskip("torch")

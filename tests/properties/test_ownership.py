@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from securefl.crypto.digest import digest
 from securefl.crypto.seeded import SeededRandom
-from securefl.federated.ownership import TriggerSet, binomial_tail
+from securefl.federated.ownership import TriggerSet, Verification, binomial_tail
+from securefl.federated.ownership.verification import p_text
 
 SIZES, CLASSES = st.integers(1, 60), st.integers(2, 12)
 
@@ -23,6 +24,15 @@ def test_tails_fall_from_one_to_all_by_the_binomials_probabilities(size, classes
     for m in range(size + 1):
         exactly = Fraction(math.comb(size, m) * (classes - 1) ** (size - m), classes**size)
         assert tails[m] - tails[m + 1] == exactly
+
+
+@given(st.integers(1, 400), CLASSES, st.data())
+def test_a_p_value_in_two_digits_is_the_p_value(size, classes, data):
+    found = Verification(data.draw(st.integers(0, size)), size, classes)
+    text = p_text(found)
+    digits, _, power = text.partition("e")
+    assert abs(Fraction(text) / found.tail - 1) <= Fraction(51, 1000)
+    assert not power or 1 <= float(digits) < 10
 
 
 @given(

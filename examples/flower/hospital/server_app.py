@@ -46,7 +46,7 @@ def main(grid: Grid, context: Context) -> None:
             **agreed, encoding=sfl.FixedPoint(value_bits=20, bound=4.0), max_weight=2000, metrics={"loss": (0, 10)}
         )
     strategy = SecureAggregation(
-        FedAvg(fraction_evaluate=0.0, min_train_nodes=3, min_available_nodes=parties),
+        FedAvg(fraction_evaluate=0.0),
         plan=plan,
         roster=roster,
         ledger=ledger,

@@ -127,6 +127,11 @@ class Federation:
                 raise ConfigError("plan and aggregator exclude each other", remedy="give the plan to the aggregator")
             check_plan(plan, self._algorithm, params, clients, self._sampler)
             aggregator = SecureAverage(plan, tuple(clients), ledger, key_holder, random_for=random_for, floors=floors)
+        elif floors is not None:
+            raise ConfigError(
+                "floors without a plan: in the clear there are no parties who would look",
+                remedy="pass plan=, or leave floors out",
+            )
         self.parties = tuple(clients)
         self.aggregator: Aggregator = aggregator or PlainAverage()
         self._ledger = None if ledger is None else ledger.path
@@ -324,7 +329,13 @@ def _checked(evaluators: Sequence[Evaluator], model: Model, test: Dataset | None
     """The evaluators, where they can measure this model on these examples."""
     if evaluators and test is None:
         raise ConfigError("evaluators: there is no test set to measure on", remedy="pass test= to Federation")
+    if not isinstance(evaluators, Sequence):
+        raise ConfigError(f"evaluators: got a {type(evaluators).__name__}, needs a list", remedy="put it into one")
     for evaluator in evaluators:
+        if not callable(evaluator) or not callable(getattr(evaluator, "check", None)):
+            raise ConfigError(
+                f"evaluators: {evaluator!r} measures nothing", remedy="pass an Evaluator, such as RobustAccuracy"
+            )
         if test is not None:
             evaluator.check(model, test, "test")
     return tuple(evaluators)

@@ -48,15 +48,16 @@ class SecureAggregation(Strategy):
         roster: the parties; needed under an active plan. Without one the nodes are called party-0, party-1, ... as in a simulation.
         ledger: the server's, under a private plan.
         used: the record of what the server decided.
-        phase_timeout: seconds that a phase other than training waits for answers, and the first round for nodes to connect; who is
-            late is left out.
+        phase_timeout: seconds that a phase other than training waits for answers, and a round for nodes to connect; who is late is
+            left out.
 
     Attributes:
         results: of each round a `RoundResult`, or the error that ended it.
         failures: by round, the nodes that answered with an error, and what they said.
 
     Raises:
-        ConfigError: a strategy that needs single updates, that evaluates in clear or samples, or a plan that does not fit.
+        ConfigError: a strategy that needs single updates, that evaluates in clear, samples, or waits for more nodes than a round
+            needs; or a plan that does not fit.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class SecureAggregation(Strategy):
         used: UsedFile | None = None,
         phase_timeout: float = 120.0,
     ) -> None:
-        self.inner = _checked(strategy, weighted=plan.max_weight > 1)
+        self.inner = _checked(strategy, plan)
         self.results: list[RoundResult | SecureFLError] = []
         self.failures: dict[int, tuple[Failure, ...]] = {}
         self.seconds: dict[int, dict[str, float]] = {}
@@ -92,8 +93,7 @@ class SecureAggregation(Strategy):
         """Run the phases before training, and return the train messages, each with the server's question for its node."""
         self._check_model(arrays)
         self._before = arrays
-        if not self._nodes:
-            self._await_nodes(grid)
+        self._await_nodes(grid)
         inner = list(self.inner.configure_train(server_round, learnt_of(arrays), config, grid))
         contents = {message.metadata.dst_node_id: message.content for message in inner}
         self._exchange = Exchange(
@@ -190,8 +190,12 @@ class SecureAggregation(Strategy):
         return self.inner.arrayrecord_key
 
     def _await_nodes(self, grid: Grid) -> None:
-        """Wait until as many nodes are there as the plan has parties: Flower begins with the first two, and who is not asked is missing."""
-        wanted = self.plan.parameters.parties + isinstance(self.plan.protocol, Paillier)
+        """Wait for all nodes before the first round, and later for as many as a round needs, for the length of a phase.
+
+        Flower begins with the first two, and who is not asked is missing.
+        """
+        chosen = self.plan.parameters
+        wanted = (chosen.quorum if self._nodes else chosen.parties) + isinstance(self.plan.protocol, Paillier)
         deadline = time.monotonic() + self._phase_timeout
         told = False
         while (there := len(list(grid.get_node_ids()))) < wanted and time.monotonic() < deadline:
@@ -245,7 +249,7 @@ def _server_of(plan: Plan, roster: Roster, ledger: PrivacyLedger | None, used: U
     return SecAggServer(plan, roster=roster, ledger=ledger, used=used)
 
 
-def _checked(strategy: Strategy, *, weighted: bool) -> FedAvg:
+def _checked(strategy: Strategy, plan: Plan) -> FedAvg:
     if not isinstance(strategy, _AVERAGING) or type(strategy).aggregate_train not in {
         kind.aggregate_train for kind in _AVERAGING
     }:
@@ -264,7 +268,14 @@ def _checked(strategy: Strategy, *, weighted: bool) -> FedAvg:
             f"fraction_train is {strategy.fraction_train}: the plan is for all parties of its roster, and who is not asked is missing",
             remedy="set fraction_train=1.0; for rounds of some parties make a roster of them",
         )
-    if weighted and strategy.weighted_by_key != WEIGHT:
+    for name in ("min_available_nodes", "min_train_nodes"):
+        if getattr(strategy, name) > plan.parameters.quorum:
+            raise ConfigError(
+                f"{name} is {getattr(strategy, name)}: Flower would wait without end for a node that is lost, and a round needs "
+                f"{plan.parameters.quorum} of {plan.parameters.parties}",
+                remedy=f"leave {name} out: SecureAggregation waits for all nodes before the first round",
+            )
+    if plan.max_weight > 1 and strategy.weighted_by_key != WEIGHT:
         raise ConfigError(
             f"weighted_by_key is {strategy.weighted_by_key!r}: secure_mod on the nodes weighs by {WEIGHT!r}",
             remedy=f"call it {WEIGHT!r}, or plan with max_weight=1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -55,9 +56,7 @@ def alike(rows: Rows, alignment: float) -> tuple[int, int]:
     if units < FEWEST_UNITS or inputs < FEWEST_INPUTS:
         return 0, 0
     directions = _directions(rows)
-    near_from = _EQUAL if inputs < FEWEST_FOR_NEAR else alignment
-    if FEWEST_FOR_NEAR <= inputs < ENOUGH_FOR_NEAR:
-        near_from = 1 - (1 - alignment) / 5
+    near_from = _near_from(inputs, alignment)
     least = min(near_from, _EQUAL)
     sketch = _sketched(directions) if inputs > 8 * _SKETCH and units > _BLOCK else None
     best = np.zeros(len(directions))
@@ -79,6 +78,18 @@ def alike(rows: Rows, alignment: float) -> tuple[int, int]:
             cosines[others == start + row] = 0.0
             best[start + row] = cosines.max()
     return int((best >= _EQUAL).sum()), int((best >= near_from).sum())
+
+
+def allowed_alike(units: int, inputs: int, alignment: float) -> int:
+    """How many units of an honest layer may be nearly alike: a pair, and in wide layers of few inputs what chance makes of them.
+
+    Two random directions have such a cosine with a probability of at most sin(angle)^(inputs - 1); four times as many units as pairs
+    of this kind are to be expected, for initial weights lie in a cube, not on a sphere.
+    """
+    if not FEWEST_FOR_NEAR <= inputs < ENOUGH_FOR_NEAR:
+        return ALIKE_PAIRS
+    sine = math.sqrt(max(0.0, 1 - _near_from(inputs, alignment) ** 2))
+    return ALIKE_PAIRS + int(4 * math.comb(units, 2) * sine ** (inputs - 1))
 
 
 def common_share(rows: Rows) -> float:
@@ -103,6 +114,13 @@ def common_share(rows: Rows) -> float:
         share = float(np.square(along).mean())
         axis = along @ directions
     return share
+
+
+def _near_from(inputs: int, alignment: float) -> float:
+    """The cosine from which two units of so many inputs are nearly alike."""
+    if inputs < FEWEST_FOR_NEAR:
+        return _EQUAL
+    return alignment if inputs >= ENOUGH_FOR_NEAR else 1 - (1 - alignment) / 5
 
 
 def _directions(rows: Rows) -> Rows:

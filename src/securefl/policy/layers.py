@@ -26,12 +26,14 @@ class Layer:
         name: of the tensor.
         weight: with two axes or more.
         axes: which of them may be the one of the units: one where the bias or the shape tells, else both ends.
+        ends: both ends, whatever tells: names, and tensors beside it, are a server's choice.
         biases: one-dimensional tensors beside it.
     """
 
     name: str
     weight: npt.NDArray[Any]
     axes: tuple[int, ...]
+    ends: tuple[int, ...]
     biases: tuple[npt.NDArray[Any], ...]
 
     def units(self, axis: int) -> npt.NDArray[Any]:
@@ -55,14 +57,16 @@ class Layer:
 def layers_of(tensors: Mapping[str, npt.NDArray[Any]]) -> list[Layer]:
     """Every tensor of floats with two axes or more, as a layer; empty ones are left out."""
     found = []
-    for name, weight in tensors.items():
-        if weight.ndim < 2 or not weight.size:
+    for name, tensor in tensors.items():
+        if tensor.ndim < 2 or not tensor.size:
             continue
+        weight = _unstacked(tensor)
         home = _LAST.sub("", name)
         beside = tuple(
             each for other, each in tensors.items() if each.ndim == 1 and each.size and _LAST.sub("", other) == home
         )
-        found.append(Layer(name, weight, _axes(weight.shape, [len(each) for each in beside]), beside))
+        axes = _axes(weight.shape, [len(each) for each in beside])
+        found.append(Layer(name, weight, axes, _ends(weight.shape, axes), beside))
     return found
 
 
@@ -88,11 +92,26 @@ def _feeds(layer: Layer, other: Layer) -> bool:
     return False
 
 
+def _unstacked(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A stack of one matrix as that matrix."""
+    while weight.ndim > 2 and len(weight) == 1:
+        weight = weight[0]
+    return weight
+
+
 def _axes(shape: tuple[int, ...], beside: Sequence[int]) -> tuple[int, ...]:
     ends = (0, len(shape) - 1)
     told = tuple(axis for axis in ends if shape[axis] in beside)
-    if len(told) == 1:
-        return told
-    if len(shape) > 2 and shape[0] != shape[-1]:
-        return (0,) if shape[0] > shape[-1] else (len(shape) - 1,)  # the other end is a side of the kernel
-    return ends
+    return told if len(told) == 1 else _by_shape(shape)
+
+
+def _ends(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """What is told comes first; then what the shape allows whoever tells."""
+    return tuple(dict.fromkeys((*axes, *_by_shape(shape))))
+
+
+def _by_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    last = len(shape) - 1
+    if last > 1 and shape[0] != shape[last]:
+        return (0,) if shape[0] > shape[last] else (last,)  # the other end is a side of the kernel
+    return (0, last)

@@ -7,6 +7,7 @@ arXiv:2110.13057). Such a model looks odd. **These checks find what is planted c
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import fnmatch
 import math
@@ -16,11 +17,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from securefl.encoding.layout import Layout, tree_digest
 from securefl.encoding.leaves import as_array
 from securefl.encoding.tree import walk
 from securefl.errors import ConfigError, PolicyRefusedError
 from securefl.plan.toml_file import line_of
-from securefl.policy.alike import ALIKE_PAIRS, FEWEST_UNITS, alike, common_share
+from securefl.policy.alike import FEWEST_UNITS, alike, allowed_alike, common_share
 from securefl.policy.layers import Layer, hidden, layers_of
 from securefl.types import Tree
 
@@ -37,6 +39,9 @@ _NEEDS: Final = {
     "exempt": "a list of names or patterns in quotes",
 }
 
+_PASSED: Final[collections.deque[tuple[ModelFloors, bytes]]] = collections.deque(maxlen=8)
+"""What passed lately, floors and digest of the model: in one process all parties are sent the same."""
+
 Refusal = Callable[[str, str], PolicyRefusedError]
 
 
@@ -48,11 +53,11 @@ class ModelFloors:
         refuse_identical_units: refuse a hidden layer with units that are equal up to a factor of either sign, and one with more than
             two that are so but for `max_alignment`. Layers with fewer than 4 inputs are left out: there, units are alike by chance.
         max_alignment: the cosine of two units' weights from which they count as of one direction, in layers with 32 inputs or more;
-            with 8 to 31 inputs a fifth as far from 1, and below that only equality counts.
+            with 8 to 31 inputs a fifth as far from 1, and as many more units as chance makes; below that only equality counts.
         max_common_direction: the largest share that one direction has of all units' directions, in layers with 16 inputs and 8 units
             or more: 1 where all are equal, 1 / (1 + s^2) where each is off by s times its length.
         max_dead_units: the largest share of a layer's units with no weights at all, or, where the check is given this party's
-            examples, that never act on one of them.
+            examples, that never act on one of them; a layer that is zero throughout, as adapters begin, is left out.
         max_weight_rms: the largest root mean square of a tensor of weights; outsized weights magnify what single examples leave.
         max_model_norm: the largest L2 norm of all weights together; None for none, since it grows with the model.
         exempt: tensors, or patterns, that the floors on units leave out: tables of embeddings, or positions.
@@ -84,6 +89,11 @@ class ModelFloors:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not low < value <= high:
                 raise _bad(name, value)
+            try:
+                # Equal floors are to have equal digests, whether a file says 10 or 10.0.
+                object.__setattr__(self, name, float(value) + 0.0)
+            except OverflowError:
+                raise _bad(name, value) from None
         if self.max_dead_units < 0:
             raise _bad("max_dead_units", self.max_dead_units)
         if not isinstance(self.exempt, tuple | list) or not all(isinstance(name, str) for name in self.exempt):
@@ -136,6 +146,9 @@ class ModelFloors:
             )
 
         tensors = _floats(model)
+        asked = (self, tree_digest(Layout.of(model), model))
+        if examples is None and asked in tuple(_PASSED):
+            return
         for name, tensor in tensors.items():
             if bad := int(tensor.size - np.isfinite(tensor).sum()):
                 raise PolicyRefusedError(
@@ -143,12 +156,18 @@ class ModelFloors:
                 )
         layers = layers_of(tensors)
         self._check_norms(layers, refuse)
-        checked = [layer for layer in layers if not any(fnmatch.fnmatch(layer.name, each) for each in self.exempt)]
+        checked = [layer for layer in layers if not self._exempts(layer.name)]
         inner = {layer.name for layer in hidden(layers)}
         for layer in checked:
             if layer.name in inner:
                 self._check_dead(layer, examples, refuse)
                 self._check_directions(layer, refuse)
+        if examples is None:
+            _PASSED.append(asked)
+
+    def _exempts(self, name: str) -> bool:
+        """As it is written, too: the name of a list's item, such as "[0]", is no pattern of itself."""
+        return any(name == each or fnmatch.fnmatchcase(name, each) for each in self.exempt)
 
     def _check_norms(self, layers: list[Layer], refuse: Refusal) -> None:
         total = 0.0
@@ -172,6 +191,8 @@ class ModelFloors:
             if units < FEWEST_UNITS:
                 continue
             dead = ~np.moveaxis(layer.weight, axis, 0).reshape(units, -1).any(axis=1)
+            if dead.all():
+                continue  # adapters, shifts and last layers of a branch begin so: it passes on nothing that an example changes
             what = "have no weights"
             if (inputs := _inputs_for(layer, axis, examples)) is not None:
                 dead = (inputs @ layer.units(axis).T + layer.bias(axis)).max(axis=0) <= 0
@@ -179,34 +200,41 @@ class ModelFloors:
             if dead.mean() > self.max_dead_units:
                 raise refuse(
                     "max_dead_units",
-                    f"{int(dead.sum())} of {units} units of {layer.name!r} {what}, this party allows a share of {self.max_dead_units:g}",
+                    f"{int(dead.sum())} of {units} units of {layer.name!r} {what}, this party allows a share of "
+                    f"{self.max_dead_units:g}; {_exempting(layer)}",
                 )
 
     def _check_directions(self, layer: Layer, refuse: Refusal) -> None:
-        for axis in layer.axes:
+        units = f"units of {layer.name!r}"
+        binned = (
+            f"such a layer can sort a party's examples into bins, and carry them through the sum; {_exempting(layer)}"
+        )
+        # On both ends where a tensor beside it says that one has the units: what stands beside it is the server's choice.
+        for axis in layer.ends if self.refuse_identical_units else ():
             rows = layer.units(axis)
-            units = f"units of {layer.name!r}"
-            if self.refuse_identical_units:
-                equal, near = alike(rows, self.max_alignment)
-                if equal:
-                    raise refuse(
-                        "refuse_identical_units",
-                        f"{equal} of {len(rows)} {units} are equal up to a factor; such a layer can sort a party's examples into bins, "
-                        "and carry them through the sum",
-                    )
-                if near > ALIKE_PAIRS:
-                    raise refuse(
-                        "max_alignment",
-                        f"{near} of {len(rows)} {units} point where another does, up to a cosine of {self.max_alignment:g}; such a layer "
-                        "can sort a party's examples into bins",
-                    )
-            share = common_share(rows)
+            equal, near = alike(rows, self.max_alignment)
+            if equal:
+                raise refuse(
+                    "refuse_identical_units", f"{equal} of {len(rows)} {units} are equal up to a factor; {binned}"
+                )
+            allowed = allowed_alike(len(rows), rows.shape[1], self.max_alignment)
+            if near > allowed and axis in layer.axes:
+                raise refuse(
+                    "max_alignment",
+                    f"{near} of {len(rows)} {units} point where another does, up to a cosine of {self.max_alignment:g}; {binned}",
+                )
+        for axis in layer.axes:
+            share = common_share(layer.units(axis))
             if share > self.max_common_direction:
                 raise refuse(
                     "max_common_direction",
-                    f"one direction is {share:.2f} of all {len(rows)} {units}, this party allows {self.max_common_direction:g}; such a "
-                    "layer can sort a party's examples into bins",
+                    f"one direction is {share:.2f} of all {layer.sizes(axis)[0]} {units}, this party allows "
+                    f"{self.max_common_direction:g}; {binned}",
                 )
+
+
+def _exempting(layer: Layer) -> str:
+    return f"where it is meant so, put {layer.name!r} into `exempt` of [model]"
 
 
 def _floats(model: Tree) -> dict[str, npt.NDArray[Any]]:
@@ -234,4 +262,6 @@ def _line(source: str, floor: str) -> str:
 
 
 def _bad(name: str, value: object) -> ConfigError:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        value = "a number beyond all floats"
     return ConfigError(f"policy: model.{name} is {value!r}", remedy=f"give {_NEEDS[name]}")

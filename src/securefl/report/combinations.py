@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from securefl.errors import ConfigError
 from securefl.report.config import ExperimentConfig
+from securefl.report.learning_tables import TrainingConfig
 
 _ADAPTIVE = frozenset({"fedadagrad", "fedadam", "fedyogi"})
 
@@ -37,6 +38,7 @@ def _idle(config: ExperimentConfig) -> _Refusal:
         ("model.hidden", model.hidden, "model.kind", model.kind, {"perceptron", "torch-mlp"}),
         ("model.batch_norm", model.batch_norm or None, "model.kind", model.kind, {"torch-mlp"}),
         ("training.discount", training.discount, "training.algorithm", algorithm, {"reinforce"}),
+        ("training.decay", training.decay, "training.algorithm", algorithm, {"reinforce"}),
         ("data.gravity", data.gravity, "data.dataset", data.dataset, {"cartpole"}),
         ("data.pole", data.pole, "data.dataset", data.dataset, {"cartpole"}),
         ("data.test_gravity", data.test_gravity, "data.dataset", data.dataset, {"cartpole"}),
@@ -97,12 +99,14 @@ def _acting(config: ExperimentConfig) -> _Refusal:
             'set partition = "natural"; how unlike they are is gravity and pole',
         )
     for key, given in (
+        ("training.batch_size", training.batch_size != TrainingConfig().batch_size),
         ("model.batch_norm", config.model.batch_norm),
         ("adversarial.epsilon", config.adversarial.epsilon is not None),
         ("watermark", bool(config.watermark.size or config.watermark.file)),
     ):
         if given:
-            return f"{key} is set, and 'cartpole' has no labelled examples to use it on", "leave it out"
+            also = "; how many episodes a batch has is data.episodes" if key == "training.batch_size" else ""
+            return f"{key} is set, and 'cartpole' has no labelled examples to use it on", f"leave it out{also}"
     return None
 
 

@@ -165,7 +165,12 @@ def _algorithm(config: ExperimentConfig) -> Algorithm:
         case "transfer":
             found = Transfer(**sgd, head=wanted.head or _HEAD)  # type: ignore[arg-type]
         case "reinforce":
-            found = Reinforce(wanted.epochs, wanted.learning_rate, 0.99 if wanted.discount is None else wanted.discount)
+            found = Reinforce(
+                wanted.epochs,
+                wanted.learning_rate,
+                0.99 if wanted.discount is None else wanted.discount,
+                1.0 if wanted.decay is None else wanted.decay,
+            )
         case _:
             found = FedAvg(**sgd)  # type: ignore[arg-type]
     found = attacked(config, found)

@@ -82,6 +82,7 @@ class TrainingConfig(Table, frozen=True):
         learning_rate: of local training.
         mu: of "fedprox"; 0.1 unless given.
         discount: of "reinforce"; 0.99 unless given.
+        decay: of "reinforce", by which the learning rate is multiplied after each round; 1 unless given.
         keep: tensors, or patterns, that never leave a party, of "fedper" and "fedbn"; the head, or what is called bn.
         head: tensors, or patterns, that are trained, of "transfer"; the head.
         subspace: values that travel, of an update rotated at random; 0 for the whole.
@@ -103,6 +104,7 @@ class TrainingConfig(Table, frozen=True):
     learning_rate: Positive = 1.0
     mu: NotNegative | None = None
     discount: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    decay: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     keep: Names | None = None
     head: Names | None = None
     subspace: Natural = 0

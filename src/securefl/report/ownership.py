@@ -112,6 +112,11 @@ def kept(asked: Watermark, config: ExperimentConfig, checkpoints: Checkpoints | 
     if checkpoints is not None:
         path = checkpoints.triggers
         if checkpoints.resume:
+            if not path.exists():
+                raise ConfigError(
+                    f"--resume: {path} is gone, the triggers that the rounds until now were marked with",
+                    remedy="bring back the copy you kept, or start anew under another name; other triggers would be another mark",
+                )
             before = TriggerSet.load(path)
             if given and before.commitment != asked.triggers.commitment:
                 raise ConfigError(

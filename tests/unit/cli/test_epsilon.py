@@ -54,7 +54,9 @@ def test_epsilons_are_the_reference_values(found, z, q, rounds, delta, rdp, pld)
     assert (told["exact"] is None) == (q != "1")
 
 
-@pytest.mark.parametrize(("accountant", "noise"), [("rdp", 1.51312), pytest.param("pld", 1.41463, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize(
+    ("accountant", "noise"), [("rdp", 1.51312), pytest.param("pld", 1.41463, marks=pytest.mark.heavy)]
+)
 def test_calibrated_noise_is_the_reference_value_and_meets_the_target_by_that_accountant(found, accountant, noise):
     told = found("calibrate", *TARGET, "--accountant", accountant)
     assert told["noise_multiplier"] == pytest.approx(noise, abs=1e-4)

@@ -34,6 +34,8 @@ def clients(data):
         ({"epsilon": float("nan")}, "epsilon: got nan"),
         ({"epsilon": float("inf")}, "epsilon: got inf"),
         ({"epsilon": True}, "epsilon: got True"),
+        ({"epsilon": 10**400}, "epsilon: got 1000"),
+        ({"epsilon": 0.1, "low": -1.7e308, "high": 1.7e308}, "farther apart than a float can say"),
         ({"epsilon": "0.1"}, "epsilon: got '0.1'"),
         ({"epsilon": 1.0}, "needs less than 1, the width of the inputs' range"),
         ({"epsilon": 3.0, "low": 0.0, "high": 2.0}, "needs less than 2"),
@@ -111,6 +113,59 @@ def test_a_training_loop_that_no_attack_can_be_put_into_is_refused(clients):
     """Trained silently without the attack, it would look adversarially trained."""
     with pytest.raises(sfl.ConfigError, match="brings its own training loop"):
         sfl.Federation(Loop(), clients, plan=None, algorithm=sfl.AdversarialTraining(sfl.FedAvg(), BALL))
+
+
+class Inherited(Loop):
+    """It could be attacked, were it not for a loop of its own."""
+
+    def attacked(self, attack):
+        return self
+
+
+class Replaced(Inherited):
+    def train(self, task, start, **_):
+        raise AssertionError("must not train")
+
+
+class Both(Replaced):
+    def attacked(self, attack):
+        return self
+
+
+def test_an_inherited_way_in_does_not_open_a_loop_of_one_s_own(clients):
+    """A subclass with another train() inherits attacked(), which knows nothing of it."""
+    algorithm = sfl.AdversarialTraining(sfl.FedAvg(), BALL)
+    for model in (Inherited(), Both()):
+        sfl.Federation(model, clients, plan=None, algorithm=algorithm)
+    with pytest.raises(sfl.ConfigError, match="Replaced brings its own training loop"):
+        sfl.Federation(Replaced(), clients, plan=None, algorithm=algorithm)
+
+
+def test_one_attack_in_another_is_refused():
+    with pytest.raises(sfl.ConfigError, match="inner: got an AdversarialTraining"):
+        sfl.AdversarialTraining(sfl.AdversarialTraining(sfl.FedAvg(), BALL), BALL)
+
+
+def test_a_run_that_is_resumed_goes_on_to_the_bit(clients, data, tmp_path):
+    def made():
+        algorithm = sfl.AdversarialTraining(sfl.Scaffold(**LOCAL), BALL)
+        return sfl.Federation(
+            PERCEPTRON, clients, plan=None, algorithm=algorithm, test=data[1], evaluators=[sfl.RobustAccuracy(BALL)]
+        )
+
+    whole, first = made(), made()
+    whole.fit(2)
+    first.fit(1, checkpoint=tmp_path / "c")
+    second = made().resume(tmp_path / "c")
+    second.fit(1)
+    for name, leaf in whole.params.items():
+        np.testing.assert_array_equal(leaf, second.params[name])
+    assert second.history.curve("robust_accuracy") == whole.history.curve("robust_accuracy")
+
+
+def test_bounds_beyond_the_dtype_of_the_examples_hold(clients):
+    small = sfl.Dataset(clients["p0"].x.astype(np.float16), clients["p0"].y)
+    sfl.LInfinity(0.1, high=1e6).check(small, "p0")
 
 
 def test_arguments_of_another_kind_are_refused(clients, data):

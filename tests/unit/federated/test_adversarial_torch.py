@@ -87,3 +87,16 @@ def test_a_torch_network_trains_on_attacked_batches():
         fed.fit(3)
         found[name] = fed.evaluate()["robust_accuracy"]
     assert found["adversarial"] > found["standard"] + 0.1
+
+
+def test_a_model_that_is_made_very_sure_is_not_more_robust():
+    """Its gradients vanish in single precision; larger logits change no answer, and must not stop the attack."""
+    model = network(64, 10, (), batch_norm=False)
+    train, test = digits(0)
+    fed = sfl.Federation(model, {"a": train}, plan=None, algorithm=sfl.FedAvg(3, 32, 0.1))
+    fed.fit(1)
+    few, measure = test.subset(range(100)), sfl.RobustAccuracy(BALL)
+    sure = {name: 60 * leaf for name, leaf in fed.params.items()}
+    plainly = measure(model, fed.params, few)
+    assert measure(model, sure, few)["robust_accuracy"] <= plainly["robust_accuracy"]
+    assert all(np.abs(model.input_gradient(sure, few.x, few.y)[1]).max(axis=1) > 0)

@@ -9,6 +9,7 @@ import securefl.federated as fl
 from securefl.errors import ConfigError
 from securefl.federated.algorithms import LocalTask
 from securefl.federated.models import Perceptron
+from securefl.federated.robust.norm_bound import NormBound, NormBounded
 
 
 def data(seed=0, count=50, shift=0.0):
@@ -193,3 +194,17 @@ def test_an_algorithm_that_does_not_fit_the_model_is_refused_before_training(mod
 def test_arguments_out_of_range_are_refused_by_name(make, complaint):
     with pytest.raises(ConfigError, match=complaint):
         make()
+
+
+@pytest.mark.parametrize(
+    "around", [lambda inner: fl.TopK(inner, 1.0), lambda inner: NormBounded(inner, NormBound(1e6))]
+)
+def test_what_wraps_an_algorithm_forwards_all_that_it_sends_and_learns(model, around):
+    """SCAFFOLD sends more than it learns; a wrapper that forgets one of the two fails in the middle of a round."""
+    clients = {name: data(seed) for seed, name in enumerate(("a", "b", "c"))}
+    ends = []
+    for algorithm in (fl.Scaffold(), around(fl.Scaffold())):
+        federation = fl.Federation(model, clients, plan=None, algorithm=algorithm, seed=3)
+        federation.fit(2)
+        ends.append(federation.params)
+    np.testing.assert_equal(*ends)

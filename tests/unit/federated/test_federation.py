@@ -9,6 +9,7 @@ import pytest
 
 from securefl import federated as fl
 from securefl.errors import BelowThresholdError, ConfigError, NonFiniteError
+from securefl.policy import ModelFloors
 from securefl.types import Step
 
 ALGORITHM = fl.FedAvg(epochs=2, batch_size=4, learning_rate=0.2)
@@ -216,3 +217,17 @@ def test_plain_training_on_digits_passes_ninety_percent_in_fifteen_rounds():
         fl.SoftmaxRegression(64, 10), clients, plan=None, test=test, dropouts=fl.DropoutSchedule(0.1)
     )
     assert federation.fit(15).accuracy > 0.9
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"floors": ModelFloors()}, "floors without a plan"),
+        ({"evaluators": [3]}, "3 measures nothing"),
+        ({"evaluators": "accuracy"}, "'a' measures nothing"),
+        ({"evaluators": 3}, "got a int, needs a list"),
+    ],
+)
+def test_what_would_be_without_effect_or_cannot_measure_is_refused_at_the_start(model, clients, blobs, wrong, reason):
+    with pytest.raises(ConfigError, match=reason):
+        fl.Federation(model, clients, plan=None, test=blobs, **wrong)

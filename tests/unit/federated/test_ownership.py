@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +55,8 @@ def test_a_seed_gives_the_same_set_and_the_operating_system_another_each_time(tr
 def test_labels_come_from_another_stream_than_inputs():
     few, many = (TriggerSet.generate((n,), 10, size=30, random=seeded()) for n in (2, 9))
     assert np.array_equal(few.y, many.y)
+    inputs = SeededRandom(few._seed)  # what labels would be, were they drawn from the inputs' bytes
+    assert few.y.tolist() != [inputs.below(10) for _ in range(30)]
 
 
 def test_it_is_a_secret(triggers):
@@ -90,6 +93,7 @@ def test_commitments_hide_behind_the_seed_and_bind_everything(given):
         ({"shape": ()}, "shape"),
         ({"shape": (0,)}, "shape"),
         ({"shape": ("a",)}, "shape"),
+        ({"shape": (1,) * 17}, "17 axes, needs at most 16"),
         ({"classes": 1}, "classes"),
         ({"classes": 2.5}, "classes"),
         ({"size": 0}, "size"),
@@ -99,6 +103,8 @@ def test_commitments_hide_behind_the_seed_and_bind_everything(given):
         ({"low": float("nan")}, "low"),
         ({"high": float("inf")}, "high"),
         ({"high": 1e39}, "high"),
+        ({"high": 10**400}, "high"),
+        ({"low": False}, "low"),
         ({"low": 1.0, "high": 1.0}, "low < high"),
         ({"low": 1e8, "high": 1e8 + 1, "shape": (1,)}, "the same input"),
     ],
@@ -129,6 +135,39 @@ X = np.arange(6, dtype=np.float32).reshape(3, 2)
 def test_arrays_that_are_no_trigger_set_are_refused_by_name(x, y, named):
     with pytest.raises(ConfigError, match=named):
         TriggerSet(x, np.array(y), 3)
+
+
+@pytest.mark.parametrize("seed", [32, "a" * 32, b"short", bytearray(32)])
+def test_a_seed_is_32_bytes_and_no_number_of_zeros(seed):
+    with pytest.raises(ConfigError, match="seed"):
+        TriggerSet(X, [0, 1, 2], 3, seed=seed)
+
+
+def test_what_is_no_array_is_refused():
+    for make in (
+        lambda: TriggerSet([[1.0], [1.0, 2.0]], [0, 1], 3),
+        lambda: TriggerSet(X, [[0], [1, 2], [3]], 3),
+        lambda: TriggerSet.labelled([[1.0], [1.0, 2.0]], 3),
+        lambda: TriggerSet.labelled(1.0, 3),
+    ):
+        with pytest.raises(ConfigError, match=r"triggers [xy]"):
+            make()
+
+
+def test_numbers_of_numpy_make_the_same_set_as_those_of_python():
+    plain = TriggerSet.generate((3, 2), 5, size=4, low=-1.0, high=0.5, random=seeded())
+    made = TriggerSet.generate(
+        np.zeros((1, np.int64(3), 2)).shape[1:],
+        np.int64(5),
+        size=np.int32(4),
+        low=np.float32(-1),
+        high=np.float32(0.5),
+        random=seeded(),
+    )
+    other = TriggerSet.generate((np.int64(3), 2), np.int64(5), size=4, low=-1, high=0.5, random=seeded())
+    assert made.to_bytes() == plain.to_bytes() == other.to_bytes()
+    given = TriggerSet(X, [0, 1, 2], np.int64(3))
+    assert TriggerSet.from_bytes(given.to_bytes()).classes == 3
 
 
 def test_it_keeps_a_copy(given):
@@ -186,6 +225,8 @@ def test_every_byte_of_a_file_counts(kind, request):
 
 def test_a_generated_set_cannot_have_chosen_labels(triggers):
     """A file with other labels, and a commitment that fits them, is no generated one: its labels follow from the seed."""
+    copied = TriggerSet(triggers.x, triggers.y, 5, seed=triggers._seed)
+    assert copied.commitment != triggers.commitment
     forged = TriggerSet(triggers.x, (triggers.y + 1) % 5, 5, seed=triggers._seed)
     assert not TriggerSet.from_bytes(forged.to_bytes()).generated
 
@@ -201,3 +242,85 @@ def test_files_that_are_none_are_refused_by_name(tmp_path, what):
 def test_a_set_is_not_written_where_there_is_no_folder(triggers, tmp_path):
     with pytest.raises(ConfigError, match="cannot be written"):
         triggers.save(tmp_path / "none" / "mine.triggers")
+
+
+def test_triggers_are_found_in_half_precision_and_far_below_one(given):
+    for scale in (1e-7, 1.0, 1e30):
+        made = TriggerSet(given.x * np.float32(scale), given.y, 4)
+        near_zero = fl.Dataset(made.x * np.float32(0.5), given.y)
+        assert made.overlap(near_zero) == ()
+        assert made.overlap(made.dataset()) == tuple(range(8))
+    assert given.overlap(fl.Dataset(given.x.astype(np.float16), given.y)) == tuple(range(8))
+    large = TriggerSet(np.array([[3e38, 1], [-3e38, 1]]), [0, 1], 2)
+    assert large.overlap(large.dataset()) == (0, 1)
+
+
+def test_a_party_without_examples_has_none_of_them(given):
+    assert given.overlap(fl.Dataset(np.zeros((0, 3)), np.zeros(0, int))) == ()
+    with pytest.raises(ConfigError, match="got a ndarray, needs a Dataset"):
+        given.overlap(given.x)
+    with pytest.raises(ConfigError, match="tolerance"):
+        given.overlap(given.dataset(), tolerance=10**400)
+
+
+@pytest.mark.parametrize("path", [".", "", "/", "a\0b", None, 3])
+def test_what_is_no_files_name_is_refused(triggers, path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError, match=r"trigger set"):
+            triggers.save(path, overwrite=overwrite)
+    with pytest.raises(ConfigError, match=r"trigger set"):
+        TriggerSet.load(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_is_not_followed(triggers, tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("somebody else's")
+    link.symlink_to(target)
+    with pytest.raises(ConfigError, match="exists already"):
+        triggers.save(link)
+    triggers.save(link, overwrite=True)
+    assert target.read_text() == "somebody else's"
+    assert not link.is_symlink()
+    assert TriggerSet.load(link).commitment == triggers.commitment
+
+
+def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside(triggers, tmp_path, monkeypatch):
+    path = tmp_path / "mine"
+    triggers.save(path)
+    before = path.read_bytes()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ConfigError, match="No space left"):
+        TriggerSet.generate((4,), 3).save(path, overwrite=True)
+    with pytest.raises(ConfigError, match="No space left"):
+        triggers.save(tmp_path / "other")
+    assert [each.name for each in tmp_path.iterdir()] == ["mine"]
+    assert path.read_bytes() == before
+
+
+def test_another_version_is_named(triggers):
+    data = triggers.to_bytes().replace(b"triggers 1", b"triggers 2")
+    with pytest.raises(ConfigError, match="no trigger set of version 1"):
+        TriggerSet.from_bytes(data)
+
+
+def test_a_device_without_an_end_is_refused(monkeypatch):
+    if not Path("/dev/zero").exists():
+        pytest.skip("no /dev/zero")
+    monkeypatch.setattr("securefl.federated.ownership.trigger_file._MOST_BYTES", 1000)
+    with pytest.raises(ConfigError, match="more than 1000 bytes"):
+        TriggerSet.load("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    "low", ["1" + "0" * 400, "true", "null", '"0"', "1e999", "[0]"], ids=["long", "true", "null", "text", "inf", "list"]
+)
+def test_headers_that_cannot_be_are_a_clear_error(low):
+    header = f'{{"classes":3,"high":2.0,"kind":"generated","low":{low},"seed":"{"00" * 32}","shape":[3],"size":2}}'
+    with pytest.raises(ConfigError, match="cut off or altered"):
+        TriggerSet.from_bytes(b"securefl-triggers 1\n" + header.encode() + b"\n" + bytes(32))

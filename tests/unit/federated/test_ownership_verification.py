@@ -106,12 +106,33 @@ def test_a_model_that_cannot_answer_is_refused(model, broken):
         verify(model, broken, agreeing(5))
 
 
-def test_answers_of_the_wrong_kind_are_refused():
+@pytest.mark.parametrize("error", [RuntimeError, IndexError, TypeError, AttributeError])
+def test_whatever_a_model_raises_is_one_clear_error(error):
+    class Raises:
+        def predict(self, params, x):
+            raise error("as torch does")
+
+    with pytest.raises(ConfigError, match=f"cannot answer triggers of shape.*{error.__name__}"):
+        verify(Raises(), params(), agreeing(5))
+
+
+@pytest.mark.parametrize(
+    ("answers", "named"),
+    [
+        (np.ones((30, 4)), "dtype float64"),
+        (np.ones(30), "dtype float64"),
+        (np.ones(30, bool), "dtype bool"),
+        (np.ones((30, 1), int), r"shape \(30, 1\)"),  # would be compared with all labels, 900 times
+        (np.ones((), int), r"shape \(\)"),
+        (np.ones(29, int), r"shape \(29,\)"),
+    ],
+)
+def test_answers_of_the_wrong_kind_are_refused(answers, named):
     class Odd:
         def predict(self, params, x):
-            return np.ones((len(x), 4))
+            return answers
 
-    with pytest.raises(ConfigError, match="dtype float64"):
+    with pytest.raises(ConfigError, match=named):
         verify(Odd(), params(), agreeing(5))
 
 
@@ -127,13 +148,56 @@ def test_a_model_with_nan_claims_nothing():
         verify(MODEL, broken, agreeing(5))
 
 
-@pytest.mark.parametrize(("matches", "size", "classes"), [(-1, 5, 2), (6, 5, 2), (0, 0, 2), (1, 5, 1)])
+@pytest.mark.parametrize(
+    ("matches", "size", "classes"),
+    [(-1, 5, 2), (6, 5, 2), (0, 0, 2), (1, 5, 1), (1.5, 5, 2), (math.nan, 5, 2), ("1", 5, 2), (1, 5, 2.0)],
+)
 def test_impossible_tails_are_refused(matches, size, classes):
     with pytest.raises(ConfigError):
         binomial_tail(matches, size, classes)
 
 
+def test_integers_of_numpy_do_not_overflow():
+    assert binomial_tail(np.int8(50), np.int8(100), np.int8(10)) == binomial_tail(50, 100, 10)
+    assert Verification(np.int64(90), np.int64(100), np.int64(10)).tail == binomial_tail(90, 100, 10)
+
+
+def test_two_digits_that_round_up_to_ten_are_one_of_the_next_power():
+    assert p_text(Verification(243, 400, 2)) == "1.0e-5"
+    for power in (5, 444, 447, 1100):
+        assert p_text(Verification(power, power, 10)) == f"1.0e-{power}"
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        ("model.npz", "got a str, needs arrays by name"),
+        (None, "got a NoneType"),
+        ({"weight": np.array(["a"])}, "'weight' has dtype <U1, needs numbers"),
+        ({"weight": np.array([{}], object)}, "dtype object"),
+        ({"weight": np.ones((6, 4), complex)}, "dtype complex128"),
+    ],
+)
+def test_what_are_no_parameters_is_refused(broken, named):
+    with pytest.raises(ConfigError, match=named):
+        verify(MODEL, broken, agreeing(5))
+
+
+def test_labels_outside_the_triggers_classes_never_match():
+    """A model of more classes than the set has can only answer fewer as drawn; one of fewer never gives the rest."""
+    answers = np.array([7, 5, 4, 0, 1, -1])
+    for labels, matches in ([0, 1, 2, 0, 1, 3], 2), ([3, 3, 3, 3, 3, 3], 0):
+        made = TriggerSet(np.arange(6.0)[:, None], labels, 4)
+
+        class Answers:
+            def predict(self, params, x):
+                return answers
+
+        assert verify(Answers(), {}, made, alpha=0.5).matches == matches
+
+
 @pytest.mark.statistical
+@pytest.mark.heavy
 def test_models_that_know_nothing_have_p_values_as_the_binomial_says():
     """700 sets of 20 against two models: for each m, the share of matches >= m is its exact tail.
 
@@ -149,3 +213,13 @@ def test_models_that_know_nothing_have_p_values_as_the_binomial_says():
             assert abs(np.mean([each.matches >= m for each in found]) - float(binomial_tail(m, 20, 4))) <= allowed
         for level in (0.5, 0.2, 0.05):
             assert np.mean([each.p_value <= level for each in found]) <= level + allowed
+
+
+@pytest.mark.statistical
+def test_a_model_of_one_answer_has_the_binomials_matches():
+    """150 sets of 20, in small: the mean of the matches within five of its standard deviations; balanced labels would have no spread."""
+    one = {"weight": np.zeros((6, 4), np.float32), "bias": np.array([0, 9, 0, 0], np.float32)}
+    sets = [TriggerSet.generate((6,), 4, size=20, random=seeded("quick", number)) for number in range(150)]
+    matches = [verify(MODEL, one, each, alpha=0.05).matches for each in sets]
+    assert abs(np.mean(matches) - 5) <= 5 * math.sqrt(20 * 3 / 16 / 150)
+    assert 2 < np.var(matches) < 6  # 3.75 is due

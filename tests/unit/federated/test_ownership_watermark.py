@@ -12,7 +12,7 @@ from securefl.crypto.digest import digest
 from securefl.crypto.seeded import SeededRandom
 from securefl.errors import BelowThresholdError, ConfigError, NonFiniteError
 from securefl.federated.ownership import TriggerSet, Watermark, verify
-from securefl.federated.robust import Median, NormBound, NormBounded
+from securefl.federated.robust import GroupwiseRobust, Median, NormBound, NormBounded
 
 MODEL = fl.Perceptron(6, 3, (24,))
 SGD = {"epochs": 1, "batch_size": 10, "learning_rate": 0.1}
@@ -97,6 +97,7 @@ def test_over_hidden_updates_it_is_the_same_model_within_the_encodings_step(kind
     np.testing.assert_allclose(curves[1], curves[0], atol=0.02)
 
 
+@pytest.mark.heavy
 def test_privacy_costs_what_it_costs_without_it(tmp_path):
     pytest.importorskip("scipy")
     parties = clients(10)
@@ -143,19 +144,6 @@ def test_what_is_put_in_depends_on_the_public_model_and_the_triggers_alone():
         np.testing.assert_array_equal(runs[0].params[name], runs[1].params[name])
 
 
-def test_embedding_leaves_what_it_is_given_and_stops_when_it_is_done():
-    watermark, start = mark(), MODEL.initial(5)
-    before = {name: leaf.copy() for name, leaf in start.items()}
-    once = watermark.embed(MODEL, start)
-    for name, leaf in start.items():
-        np.testing.assert_array_equal(leaf, before[name])
-        assert once[name].dtype == leaf.dtype
-    assert watermark.verify(MODEL, once).matches == 20
-    twice = watermark.embed(MODEL, once)
-    for name, leaf in once.items():
-        np.testing.assert_array_equal(twice[name], leaf)
-
-
 def test_the_record_says_what_the_steps_did_to_the_accuracy():
     """Five steps on 60 triggers are more than two inputs and a line between can hold."""
     triggers = TriggerSet.generate((2,), 2, size=60, random=seeded("line"))
@@ -190,6 +178,8 @@ def test_resumed_is_the_same_to_the_bit(tmp_path):
     whole.fit(4)
     half = run()
     half.fit(2, checkpoint=tmp_path / "c")
+    kept, secret = (tmp_path / "c").read_bytes(), mark().triggers
+    assert not any(each in kept for each in (secret._seed, secret._seed.hex().encode(), secret.x[0].tobytes()))
     again = run().resume(tmp_path / "c")
     again.fit(2)
     assert again.history.curve("watermark_p_value") == whole.history.curve("watermark_p_value")
@@ -212,6 +202,41 @@ def test_it_goes_with_a_robust_rule():
     run = federation(watermark, robust=Median())
     run.fit(2)
     assert watermark.verify(MODEL, run.params).significant
+
+
+def test_it_goes_with_a_rule_over_the_sums_of_groups():
+    parties, watermark = clients(9), mark()
+    plan = fl.plan_for(
+        MODEL, dict(list(parties.items())[:3]), protocol=sfl.SecAgg(dropout=0.0), value_bits=24, bound=4.0
+    )
+    run = federation(
+        watermark, parties=parties, aggregator=GroupwiseRobust(plan, tuple(parties), Median(), group_size=3)
+    )
+    run.fit(2)
+    assert watermark.verify(MODEL, run.params).significant
+
+
+def test_a_model_that_measures_no_accuracy_is_marked_all_the_same():
+    class Losses(fl.Perceptron):
+        def evaluate(self, params, dataset):
+            return {"loss": super().evaluate(params, dataset)["loss"]}
+
+    record = federation(mark(), model=Losses(6, 3, (24,))).fit(1).records[0]
+    assert "watermark_p_value" in record.test_metrics
+    assert "accuracy_before_watermark" not in record.test_metrics
+
+
+@pytest.mark.heavy
+def test_a_private_round_whose_steps_diverge_is_paid_for(tmp_path):
+    parties = clients(10)
+    ledger = sfl.PrivacyLedger(tmp_path / "l", sfl.Budget(epsilon=50.0, delta=1e-3))
+    plan = fl.private_plan_for(
+        MODEL, parties, privacy=sfl.DistributedDiscreteGaussian(clip=1.0), epsilon=20.0, delta=1e-3, rounds=2
+    )
+    run = federation(mark(learning_rate=1e30), plan=plan, parties=parties, ledger=ledger)
+    with pytest.raises(NonFiniteError):
+        run.fit(1)
+    assert (tmp_path / "l").read_bytes()
 
 
 def test_fingerprints_are_refused_with_the_reason_and_what_to_use_instead():
@@ -305,6 +330,7 @@ def test_a_failed_round_can_be_tried_again():
     assert one.history.curve("loss") == other.history.curve("loss")
 
 
+@pytest.mark.heavy
 def test_a_torch_model_bears_one_too():
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
@@ -316,6 +342,7 @@ def test_a_torch_model_bears_one_too():
     assert watermark.verify(model, marked.params).significant
 
 
+@pytest.mark.heavy
 def test_a_shape_that_torch_cannot_take_is_one_clear_error():
     pytest.importorskip("torch")
     from securefl.torch.network import network

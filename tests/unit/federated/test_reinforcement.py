@@ -26,7 +26,7 @@ from securefl.federated.reinforcement import (
 from securefl.federated.robust import NormBound, NormBounded
 
 POLICY = PerceptronPolicy(hidden=(8,))
-FAST = Reinforce(epochs=1, learning_rate=0.5)
+FAST = Reinforce(epochs=1, learning_rate=0.5, decay=0.9)
 
 
 def clients(copies=3):
@@ -51,7 +51,7 @@ class Odd:
 
     def reset(self, *, seed=None, options=None):
         self.steps = 0
-        return self._seen(), {}
+        return self._seen() if self.wrong == "old reset" else (self._seen(), {})
 
     def _seen(self):
         n = self.num_envs
@@ -62,6 +62,14 @@ class Odd:
                 return np.zeros((n, self.width + 1), np.float32)
             if self.wrong == "text":
                 return np.full((n, self.width), "left")
+            if self.wrong == "fewer copies":
+                return np.zeros((n - 1, self.width), np.float32)
+            if self.wrong == "object":
+                return np.zeros((n, self.width), object)
+            if self.wrong == "ragged":
+                return [[0.0] * self.width, [0.0]]
+            if self.wrong == "huge":
+                return np.full((n, self.width), 1e300)
         return np.full((n, self.width), 0.1, np.float32)
 
     def step(self, actions):
@@ -75,6 +83,14 @@ class Odd:
             rewards = 1.0
         if here and self.wrong == "none":
             ended = np.array([None] * n)
+        if here and self.wrong == "nan end":
+            ended = np.full(n, np.nan)
+        if here and self.wrong == "large reward":
+            rewards = np.full(n, 1e200)
+        if self.wrong == "negative":
+            rewards = -rewards
+        if here and self.wrong == "old step":
+            return self._seen(), rewards, ended, {}
         return self._seen(), rewards, ended, np.zeros(n, bool), {}
 
 
@@ -125,6 +141,14 @@ def test_the_likeliest_action_is_evaluated_from_starts_that_do_not_change():
     assert POLICY.evaluate(params, CartPole(8)) == {"return": first}
 
 
+def test_the_learning_rate_falls_with_the_rounds_number_and_with_nothing_else():
+    steady, falling = Reinforce(epochs=1), Reinforce(epochs=1, decay=0.5)
+    for number in (1, 2, 4):
+        one, other = (way.local_update(task(CartPole(4), round=number)).delta for way in (steady, falling))
+        for name, leaf in one.items():
+            np.testing.assert_allclose(other[name], leaf * 0.5 ** (number - 1), atol=2e-7)
+
+
 def test_a_straggler_plays_its_share_of_the_batches():
     whole = Reinforce(epochs=1).local_update(task(CartPole(4)))
     part = Reinforce(epochs=4).local_update(task(CartPole(4), work=0.25))
@@ -163,11 +187,15 @@ def test_one_loop_serves_policies_too_and_its_records_say_return():
 
 
 def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(tmp_path):
-    whole = federation().fit(3)
+    whole = federation()
+    whole.fit(3)
     first = federation()
     first.fit(2, checkpoint=tmp_path / "c")
-    rest = federation().resume(tmp_path / "c").fit(1)
-    assert rest.curve("return") == whole.curve("return")
+    again = federation().resume(tmp_path / "c")
+    rest = again.fit(1)
+    assert rest.curve("return") == whole.history.curve("return")
+    for name, leaf in whole.params.items():
+        np.testing.assert_array_equal(leaf, again.params[name])
 
 
 def test_a_plan_declares_the_return_and_its_range():
@@ -191,6 +219,19 @@ def test_wrappers_of_an_algorithm_pass_environments_on():
         ("text", ConfigError, "step 2: got observations .* needs"),
         ("flat", ConfigError, r"step 2: got rewards of shape \(\)"),
         ("none", ConfigError, "step 2: got terminated .*object"),
+        ("fewer copies", ConfigError, r"party 'party-1', round 1: Odd, step 2: got observations of shape \(1, 4\)"),
+        ("object", ConfigError, "step 2: got observations .*object"),
+        ("ragged", ConfigError, "step 2: got observations .*object"),
+        ("huge", NonFiniteError, r"step 2: the observation of copy 0 is 1e\+300"),
+        ("large reward", NonFiniteError, r"step 2: the reward of copy 0 is 1e\+200"),
+        ("nan end", ConfigError, "step 2: got terminated .*needs 2 truth values"),
+        (
+            "old reset",
+            ConfigError,
+            "party 'party-1', round 1: Odd, reset: got a ndarray, needs 2: observations and info",
+        ),
+        ("old step", ConfigError, "party 'party-1', round 1: Odd, step 2: got 4 values, needs 5"),
+        ("negative", ConfigError, "party 'party-1', round 1: got a mean return of -3, the policy declares 0 to 500"),
         ("endless", ConfigError, "2 of 2 episodes did not end"),
     ],
 )
@@ -200,6 +241,27 @@ def test_an_environment_that_answers_wrongly_is_refused_by_party_and_step(wrong,
     with pytest.raises(error, match=complaint):
         fed.fit(1)
     assert not len(fed.history)
+
+
+def test_a_range_that_is_declared_may_be_below_zero():
+    policy = PerceptronPolicy(hidden=(8,), returns=(-3.0, 0.0))
+    fed = federation(policy=policy, parties={"a": Odd("negative"), "b": Odd("negative")}, test=None)
+    assert fed.fit(1).curve("return", train=True) == [-3.0]
+
+
+@pytest.mark.parametrize("mode", ["Disabled", type("AutoresetMode", (), {"value": "Disabled"})()])
+def test_copies_that_must_not_be_stepped_after_their_end_are_refused(mode):
+    odd = Odd()
+    odd.metadata = {"autoreset_mode": mode}
+    with pytest.raises(ConfigError, match="round 1: Odd: its autoreset mode is disabled"):
+        federation(parties={"a": odd}).fit(1)
+
+
+def test_actions_that_are_not_numbered_from_zero_are_refused():
+    odd = Odd()
+    odd.single_action_space = type("Discrete", (), {"n": 2, "start": -1})()
+    with pytest.raises(ConfigError, match="party 'a': Odd needs vectors to see and numbered actions"):
+        federation(parties={"a": odd})
 
 
 def test_nan_at_the_start_and_in_the_held_out_environment_are_refused():
@@ -282,6 +344,9 @@ def test_a_policy_for_labelled_examples_is_refused():
         {"discount": 1.01},
         {"discount": math.nan},
         {"discount": "long"},
+        {"decay": 0.0},
+        {"decay": 1.5},
+        {"decay": True},
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(settings):

@@ -178,6 +178,25 @@ def test_the_first_round_waits_for_nodes_that_connect_late(tmp_path, monkeypatch
     assert strategy.results[0].survivors == ALL
 
 
+def test_a_later_round_waits_for_as_many_as_it_needs_and_not_for_a_node_that_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr("securefl.flower.strategy._LOOK_AGAIN", 0.01)
+    world = World(tmp_path)
+    grid, looks = world.grid(), []
+    grid.get_node_ids = lambda: list(grid.contexts)[: seen()]
+
+    def seen():
+        """All at first; then three, so that the round would be lost, and after some looks four."""
+        started = grid.exchanges > 0
+        looks.append(started)
+        return 5 if not started else 3 if looks.count(True) < 5 else 4
+
+    strategy = world.strategy()
+    run(strategy, grid, 2)
+    assert strategy.results[0].survivors == ALL
+    assert len(strategy.results[1].survivors) == 4
+    assert looks.count(True) >= 5
+
+
 def test_nodes_that_never_connect_are_not_waited_for_longer_than_a_phase(tmp_path):
     world = World(tmp_path)
     del world.config[102]

@@ -203,6 +203,11 @@ def test_a_strategy_that_averages_in_a_way_of_its_own_is_refused(tmp_path):
             r"fraction_evaluate is 0.5.*in clear.*evaluate_fn, or declare metrics in the plan",
         ),
         ({"fraction_evaluate": 0.0, "fraction_train": 0.5}, r"fraction_train is 0.5.*make a roster of them"),
+        (
+            {"fraction_evaluate": 0.0, "min_available_nodes": 5},
+            r"min_available_nodes is 5: .* without end .* 4 of 5.*leave",
+        ),
+        ({"fraction_evaluate": 0.0, "min_train_nodes": 5}, r"min_train_nodes is 5: .* without end .* 4 of 5"),
         ({"fraction_evaluate": 0.0, "weighted_by_key": "n"}, r"weighted_by_key is 'n'.*'num-examples'"),
     ],
 )

@@ -12,7 +12,7 @@ from securefl.errors import ConfigError, EncodingError, PolicyRefusedError
 from securefl.federated import FedAvg, Federation, digits, dirichlet
 from securefl.federated.models import Perceptron, SoftmaxRegression
 from securefl.policy import ClientPolicy, ModelFloors
-from securefl.policy.alike import alike, common_share
+from securefl.policy.alike import ALIKE_PAIRS, alike, allowed_alike, common_share
 from securefl.policy.layers import hidden, layers_of
 from securefl.threats.imprint import Imprint
 
@@ -176,6 +176,62 @@ def test_an_exempt_tensor_is_left_out_of_the_floors_on_units_only():
     refused(params, "max_weight_rms", policy)
 
 
+def test_the_refusal_of_a_layer_says_how_to_leave_it_out_and_that_works():
+    """Positions by sines, a normalisation over several axes, items of a list: honest, and refused until they are exempt."""
+    angles = np.arange(128)[:, None] / 10000 ** (np.arange(0, 64, 2) / 64)
+    head = np.random.default_rng(0).standard_normal((2, 64))
+    for model, name in (
+        ({"pos": np.concatenate([np.sin(angles), np.cos(angles)], axis=1), "head.weight": head}, "pos"),
+        ({"norm.weight": np.ones((16, 8, 8)), "norm.bias": np.zeros((16, 8, 8)), "head.weight": head}, "norm.weight"),
+        (list(CROWD.plant(MODEL).values()), "[0]"),
+    ):
+        with pytest.raises(PolicyRefusedError) as refusal:
+            POLICY.check_model(model)
+        assert f"put {name!r} into `exempt` of [model]" in refusal.value.message
+        left_out = [name, "[2]"] if name == "[0]" else [name]
+        ClientPolicy(model=ModelFloors(exempt=tuple(left_out))).check_model(model)
+
+
+def test_layers_that_begin_at_zero_pass():
+    """Adapters, shifts, a class token, the last layer of one of several branches: half of a layer's units at zero is another thing."""
+    params = torch_like(honest())
+    params.update({"lora.A": 0.1 * honest()["layer1.weight"].T[:4], "lora.B": np.zeros((64, 4), np.float32)})
+    params.update({"shift": np.zeros((16, 8, 8), np.float32), "token": np.zeros((1, 1, 32), np.float32)})
+    POLICY.check_model(params)
+    params["lora.B"][3] = 1
+    assert "63 of 64 units of 'lora.B'" in refused(params, "max_dead_units").message
+
+
+@pytest.mark.parametrize(("features", "width"), [(8, 2048), (8, 4096), (9, 4096), (13, 4096), (7, 4096)])
+def test_wide_layers_of_few_inputs_pass(features, width):
+    """By chance a few of so many units are nearly alike."""
+    for seed in range(2):
+        POLICY.check_model(Perceptron(features, 2, (width,)).initial(seed))
+
+
+@pytest.mark.parametrize("units", [3, 64, 256])
+def test_chance_excuses_nothing_in_layers_of_usual_width(units):
+    for inputs in (*range(10, 32), 32, 784):
+        assert allowed_alike(units, inputs, 0.95) == ALIKE_PAIRS
+
+
+def test_a_model_that_passed_is_not_asked_again_and_another_is():
+    params = honest()
+    POLICY.check_model(params)
+    params["layer0.weight"][:] = params["layer0.weight"][:, :1]
+    refused(params, "refuse_identical_units")
+    refused(params, "refuse_identical_units")
+    lenient = ClientPolicy(model=ModelFloors(exempt=("*",)))
+    lenient.check_model(params)
+    refused(params, "refuse_identical_units")
+    POLICY.check_model(honest())
+    refused(honest(), "max_model_norm", ClientPolicy(model=ModelFloors(max_model_norm=0.1)))
+    quiet = honest()
+    quiet["layer0.bias"] -= 100
+    POLICY.check_model(quiet)
+    refused(quiet, "max_dead_units", examples=np.random.default_rng(0).uniform(0, 1, (40, 64)))
+
+
 def test_a_wide_layer_of_many_inputs_is_told_apart_by_a_sketch():
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((1100, 1100))
@@ -205,6 +261,7 @@ def test_the_share_of_a_common_direction_is_an_eigenvalue():
         ("max_common_direction = 0", "max_common_direction is 0"),
         ("exempt = [3]", "exempt is [3]"),
         ('exempt = "head"', "exempt is 'head'"),
+        ("max_weight_rms = 1" + "0" * 400, "max_weight_rms is"),
         ("max_modal_norm = 3", "unknown key 'max_modal_norm'"),
     ],
 )
@@ -228,6 +285,10 @@ def test_a_policy_takes_nothing_else_for_its_floors():
 def test_the_floors_are_part_of_the_policy_s_digest():
     assert ClientPolicy().digest() != ClientPolicy(model=ModelFloors(max_weight_rms=5.0)).digest()
     assert ClientPolicy().digest() == ClientPolicy(model=ModelFloors()).digest()
+    same = ClientPolicy.from_toml("[model]\nmax_weight_rms = 10\nmax_alignment = 0.95\n")
+    assert same.digest() == ClientPolicy().digest()
+    zero = [ClientPolicy(model=ModelFloors(max_dead_units=value)).digest() for value in (0, 0.0, -0.0)]
+    assert len(set(zero)) == 1
 
 
 def test_the_models_of_some_rounds_pass():

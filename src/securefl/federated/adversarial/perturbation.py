@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,11 @@ class LInfinity:
             )
         if not _number(self.epsilon) or not self.epsilon > 0:
             raise ConfigError(f"epsilon: got {self.epsilon!r}, needs a finite number > 0", remedy="use epsilon=0.1")
+        if self.high - self.low == float("inf"):
+            raise ConfigError(
+                f"low and high: got {self.low:g} and {self.high:g}, which are farther apart than a float can say",
+                remedy="give the inputs' range",
+            )
         if self.epsilon >= self.high - self.low:
             raise ConfigError(
                 f"epsilon: got {self.epsilon:g}, needs less than {self.high - self.low:g}, the width of the inputs' range "
@@ -84,7 +89,8 @@ class LInfinity:
                 f"{whose}: {bad} of {x.size} values of its examples are not finite", remedy="look for NaN"
             )
         # The bounds in the examples' own dtype: 0.1 in float32 is a little more than 0.1.
-        low, high = x.dtype.type(self.low), x.dtype.type(self.high)
+        with np.errstate(over="ignore"):  # a bound beyond the dtype's range is infinite there, and holds
+            low, high = np.asarray([self.low, self.high]).astype(x.dtype)
         if x.size and not (low <= x.min() and x.max() <= high):
             raise ConfigError(
                 f"{whose}: its examples have values from {x.min():.6g} to {x.max():.6g}, the perturbation keeps inputs within "
@@ -100,4 +106,5 @@ class LInfinity:
 
 
 def _number(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    # Compared and not asked of math.isfinite: a whole number may be beyond all floats.
+    return not isinstance(value, bool) and isinstance(value, int | float) and abs(value) <= sys.float_info.max

@@ -46,6 +46,10 @@ class AdversarialTraining(Algorithm):
                 f"inner: got a {type(self.inner).__name__}, needs an algorithm",
                 remedy="use AdversarialTraining(FedAvg(), ...)",
             )
+        if isinstance(self.inner, AdversarialTraining):
+            raise ConfigError(
+                "inner: got an AdversarialTraining, and inputs are moved once", remedy="leave out one of the two"
+            )
         if not isinstance(self.perturbation, LInfinity):
             raise ConfigError(
                 f"perturbation: got a {type(self.perturbation).__name__}, needs an LInfinity",
@@ -78,10 +82,10 @@ class AdversarialTraining(Algorithm):
     def check_data(self, model: Model, dataset: Dataset, whose: str) -> None:
         """Check the model, and that the examples are in the perturbation's range."""
         offering(model)
-        if isinstance(model, TrainsItself) and not isinstance(model, TrainsOnAttacks):
+        if isinstance(model, TrainsItself) and not _attackable(model):
             raise ConfigError(
-                f"model: {type(model).__name__} brings its own training loop, and no attacked(attack) to put an attack into it",
-                remedy="give it that method, or leave out train()",
+                f"model: {type(model).__name__} brings its own training loop, and no attacked(attack) of its own to put an attack into it",
+                remedy="give it that method beside train(), or leave out train()",
             )
         self.perturbation.check(dataset, whose)
         self.inner.check_data(model, dataset, whose)
@@ -125,6 +129,18 @@ class AdversarialTraining(Algorithm):
     def refuse_if_hidden(self) -> None:
         """As the inner algorithm."""
         self.inner.refuse_if_hidden()
+
+
+def _attackable(model: TrainsItself) -> bool:
+    """Whether its loop is one that an attack can be put into: an inherited attacked() knows nothing of a train() in a subclass."""
+    if not isinstance(model, TrainsOnAttacks):
+        return False
+    for kind in type(model).__mro__:
+        if "attacked" in vars(kind):
+            return True
+        if "train" in vars(kind):
+            return False
+    return True  # both are the object's own
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

@@ -172,6 +172,24 @@ class TopK(Algorithm):
         """As the inner algorithm: zeros travel too."""
         return self.inner.sends(params)
 
+    def learns(self, params: Params) -> Params:
+        """As the inner algorithm."""
+        return self.inner.learns(params)
+
+    def initial_broadcast(self, params: Params) -> Params:
+        """As the inner algorithm."""
+        return self.inner.initial_broadcast(params)
+
+    def received(
+        self, mean: Params, params: Params, broadcast: Params, *, round_number: int, participation: float
+    ) -> tuple[Params, Params]:
+        """As the inner algorithm."""
+        return self.inner.received(mean, params, broadcast, round_number=round_number, participation=participation)
+
+    def personal(self, params: Params, memory: Mapping[str, npt.NDArray[np.generic]]) -> Params:
+        """As the inner algorithm."""
+        return self.inner.personal(params, memory)
+
     def local_update(self, task: LocalTask) -> LocalUpdate:
         """Train, and drop all but the largest values."""
         update = self.inner.local_update(task)

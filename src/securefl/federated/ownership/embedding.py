@@ -13,7 +13,7 @@ from securefl.federated.datasets import Dataset
 from securefl.federated.models import Model, Params
 from securefl.federated.ownership.recipe import whole
 from securefl.federated.ownership.triggers import TriggerSet
-from securefl.federated.ownership.verification import Verification, answers_of, check_alpha, verify
+from securefl.federated.ownership.verification import Verification, answers_of, check_alpha, tensors, verify
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,12 +68,23 @@ class Watermark:
             trained: names of the tensors that may change; all by default.
 
         Raises:
-            ConfigError: the model cannot take the triggers.
-            NonFiniteError: the steps diverged.
+            ConfigError: the model cannot take the triggers, or has no tensor of a name in `trained`.
+            NonFiniteError: the aggregate is not finite, or the steps diverged.
         """
         x, y = self.triggers.x, self.triggers.y
-        names = frozenset(params if trained is None else trained)
-        marked = dict(params)
+        marked = dict(tensors(params))
+        names = frozenset(params if trained is None else [trained] if isinstance(trained, str) else trained)
+        if unknown := sorted(names - marked.keys()):
+            raise ConfigError(
+                f"trained: the model has no tensor {unknown[0]!r}", remedy=f"its tensors are {', '.join(marked)}"
+            )
+        for name, leaf in marked.items():
+            if not np.isfinite(leaf).all():
+                raise NonFiniteError(
+                    f"watermark: tensor {name!r} has values that are not finite before any step on the triggers",
+                    tensor=name,
+                    remedy="lower the learning rates of the training",
+                )
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(self.epochs):
                 if (answers_of(model, marked, self.triggers) == y).mean() >= self.target:
@@ -81,6 +92,11 @@ class Watermark:
                 for name, gradient in gradient_of(model, marked, x, y).items():
                     if name in names:
                         leaf = marked[name]
+                        if np.shape(gradient) != leaf.shape:
+                            raise ConfigError(
+                                f"watermark: the model's gradient for {name!r} has shape {np.shape(gradient)}, needs {leaf.shape}",
+                                remedy="return the gradient of each tensor from loss_and_gradient",
+                            )
                         marked[name] = (leaf - self.learning_rate * gradient).astype(leaf.dtype)
         for name, leaf in marked.items():
             if not np.isfinite(leaf).all():
@@ -98,12 +114,12 @@ class Watermark:
             model: gives answers.
             params: after the steps.
             before: the aggregate.
-            test: examples on which the aggregate's accuracy is measured too, as `accuracy_before_watermark`.
+            test: examples on which the aggregate's accuracy is measured too, as `accuracy_before_watermark`, if the model measures one.
         """
         found = self.verify(model, params)
         metrics = {"watermark_accuracy": found.matches / found.size, "watermark_p_value": found.p_value}
-        if test is not None:
-            metrics["accuracy_before_watermark"] = model.evaluate(before, test)["accuracy"]
+        if test is not None and "accuracy" in (measured := model.evaluate(before, test)):
+            metrics["accuracy_before_watermark"] = measured["accuracy"]
         return metrics
 
     def verify(self, model: Model, params: Params) -> Verification:

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from securefl.crypto.random import OS
 from securefl.errors import ConfigError
 
 COMMITMENT_BYTES: Final = 32
-_FIRST: Final = b"securefl-triggers 1\n"
+_NAME: Final = b"securefl-triggers "
+_FIRST: Final = _NAME + b"1\n"
 _MOST_BYTES: Final = 1 << 28
 
 
@@ -28,6 +30,11 @@ def unpack(data: bytes, source: str) -> tuple[dict[str, Any], bytes, bytes]:
     Raises:
         ConfigError: it is no such file, or cut off.
     """
+    if data.startswith(_NAME) and not data.startswith(_FIRST):
+        raise ConfigError(
+            f"{source} is no trigger set of version 1, which this securefl reads",
+            remedy="read it with the securefl that wrote it, or bring back the copy you kept",
+        )
     if not data.startswith(_FIRST):
         raise ConfigError(f"{source} is no trigger set", remedy="give the file that `securefl watermark make` wrote")
     header, newline, rest = data[len(_FIRST) :].partition(b"\n")
@@ -53,16 +60,21 @@ def read(path: str | os.PathLike[str]) -> bytes:
     Raises:
         ConfigError: it cannot be read, or is far too long.
     """
-    path = Path(path)
+    path = _path(path)
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ConfigError(f"{path} is no trigger set: it has more than {_MOST_BYTES} bytes")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)  # a pipe or a device does not say beforehand how much will come
     except OSError as error:
         raise ConfigError(
             f"the trigger set {path} cannot be read: {error.strerror or error}",
             remedy="make one with `securefl watermark make`",
         ) from error
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(
+            f"{path} is no trigger set: it has more than {_MOST_BYTES} bytes",
+            remedy="give the file that `securefl watermark make` wrote",
+        )
+    return data
 
 
 def write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) -> None:
@@ -71,8 +83,10 @@ def write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) -> None
     Raises:
         ConfigError: it exists and may not be replaced, or cannot be written.
     """
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    path = _path(path)
+    if not path.name:
+        raise ConfigError(f"the trigger set {path} cannot be written: that is a folder", remedy="give a file's name")
+    beside = path.with_name(f".{path.name}.{OS.token(8).hex()}")  # no other thread's, and none that a killed run left
     try:
         with contextlib.ExitStack() as undo:
             if not overwrite:  # claims the name, so that of two writers one is refused
@@ -94,3 +108,10 @@ def write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) -> None
         raise ConfigError(
             f"the trigger set {path} cannot be written: {error.strerror or error}", remedy="choose another place"
         ) from error
+
+
+def _path(given: str | os.PathLike[str]) -> Path:
+    """A path that the operating system would take; a ConfigError where it is none."""
+    if not isinstance(given, str | os.PathLike) or "\0" in os.fspath(given):
+        raise ConfigError(f"the trigger set's file: got {given!r}, needs a path", remedy='use "mine.triggers"')
+    return Path(given)

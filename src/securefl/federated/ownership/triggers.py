@@ -59,10 +59,13 @@ class TriggerSet(Redacted):
         seed: bytes | None = None,
     ) -> None:
         self.classes = whole("classes", classes, 2, MOST_CLASSES)
-        self.x, self.y = _checked(np.asarray(x), np.asarray(y), classes)
-        self._seed = OS.token(SEED_BYTES) if seed is None else bytes(seed)
-        if len(self._seed) != SEED_BYTES:
-            raise ConfigError(f"seed: got {len(self._seed)} bytes, needs {SEED_BYTES}", remedy="leave it out")
+        self.x, self.y = _checked(_array("x", x), _array("y", y), self.classes)
+        # bytes(32) would be 32 zeros: a commitment that hides nothing.
+        if seed is not None and (not isinstance(seed, bytes) or len(seed) != SEED_BYTES):
+            raise ConfigError(
+                f"seed: got a {type(seed).__name__}, needs {SEED_BYTES} secret bytes", remedy="leave it out"
+            )
+        self._seed = OS.token(SEED_BYTES) if seed is None else seed
         self._recipe: Recipe | None = None
 
     @classmethod
@@ -98,15 +101,14 @@ class TriggerSet(Redacted):
 
         Whoever checks the claim must believe that the labels were drawn, and not taken from what any good model would say.
         """
-        seed = random.token(SEED_BYTES)
-        return cls(x, _labels(seed, len(np.asarray(x)), whole("classes", classes, 2, MOST_CLASSES)), classes, seed=seed)
+        seed, inputs = random.token(SEED_BYTES), _array("x", x)
+        labels = _labels(seed, len(inputs) if inputs.ndim else 0, whole("classes", classes, 2, MOST_CLASSES))
+        return cls(inputs, labels, classes, seed=seed)
 
     @classmethod
     def _made(cls, recipe: Recipe, seed: bytes) -> TriggerSet:
         """The set that follows from a seed."""
-        from securefl.crypto.seeded import (
-            SeededRandom,
-        )  # brings the cryptography with it, which plain training does not need
+        from securefl.crypto.seeded import SeededRandom  # brings cryptography, which plain training does not need
 
         made = cls(
             recipe.inputs(SeededRandom(seed)), _labels(seed, recipe.size, recipe.classes), recipe.classes, seed=seed
@@ -151,21 +153,29 @@ class TriggerSet(Redacted):
 
         Args:
             dataset: examples with inputs of this shape; labels are not looked at.
-            tolerance: the largest difference in any value, of two inputs that count as one, times the largest value of the set.
+            tolerance: the largest difference in any value, of two inputs that count as one, over the largest magnitude in the set. At
+                least the step of the examples' dtype: a trigger that was stored as float16 is found. One that was scaled, moved or
+                cropped is not.
 
         Raises:
-            ConfigError: the examples have another shape, or the tolerance is no number >= 0.
+            ConfigError: no examples of this shape, or the tolerance is no number in [0, 1].
         """
-        if not (isinstance(tolerance, int | float) and math.isfinite(tolerance) and tolerance >= 0):
-            raise ConfigError(f"tolerance: got {tolerance}, needs a finite number >= 0", remedy="use tolerance=1e-6")
+        if not isinstance(tolerance, int | float) or not 0 <= tolerance <= 1:
+            raise ConfigError(
+                f"tolerance: got {tolerance!s:.40}, needs a number in [0, 1]", remedy="use tolerance=1e-6"
+            )
+        if not isinstance(dataset, Dataset):
+            raise ConfigError(f"dataset: got a {type(dataset).__name__}, needs a Dataset", remedy="use Dataset(x, y)")
         if tuple(dataset.x.shape[1:]) != self.shape:
             raise ConfigError(
                 f"triggers have shape {self.shape}, the examples {tuple(dataset.x.shape[1:])}",
                 remedy="generate them in the shape of the model's inputs",
             )
-        least = tolerance * max(1.0, float(np.abs(self.x).max()))
-        flat, found = dataset.x.reshape(len(dataset), -1), []
-        for index, trigger in enumerate(self.x.reshape(len(self), -1)):
+        step = max(tolerance, float(np.finfo(dataset.x.dtype).eps))
+        flat, found = dataset.x.reshape(len(dataset), math.prod(self.shape)), []
+        triggers = self.x.reshape(len(self), -1).astype(np.float64)  # differences of float32 could overflow
+        least = step * float(np.abs(triggers).max())
+        for index, trigger in enumerate(triggers):
             near = np.flatnonzero(np.abs(flat[:, 0] - trigger[0]) <= least)  # few, so that the rest is quick
             if near.size and (np.abs(flat[near] - trigger).max(axis=1) <= least).any():
                 found.append(index)
@@ -212,7 +222,7 @@ class TriggerSet(Redacted):
                 made = cls._made(Recipe.from_dict(about), seed)
             else:
                 made = cls(*_arrays(arrays, **about), about["classes"], seed=seed)
-        except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (ConfigError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise trigger_file.damaged(source, f"{type(error).__name__} in its header") from error
         if made.commitment != commitment or made.to_bytes() != data:
             raise trigger_file.damaged(source, "it does not fit its commitment")
@@ -224,6 +234,14 @@ def _labels(seed: bytes, size: int, classes: int) -> npt.NDArray[np.int64]:
 
     stream = SeededRandom(seed, stream=_LABELS)
     return np.array([stream.below(classes) for _ in range(size)], np.int64)
+
+
+def _array(name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
+    """As numpy has it; a ConfigError where rows have different lengths."""
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise ConfigError(f"triggers {name}: no array: rows differ in shape", remedy="pass equal rows") from error
 
 
 def _arrays(data: bytes, *, shape: list[int], size: int, classes: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

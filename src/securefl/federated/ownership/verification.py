@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -83,7 +85,7 @@ def verify(model: Model, params: Params, triggers: TriggerSet, *, alpha: float =
     Source: Adi et al. 2018 (arXiv:1802.04633), section 4; the exact tail instead of a threshold.
     """
     check_alpha(triggers, alpha)
-    for name, leaf in params.items():
+    for name, leaf in tensors(params).items():
         if not np.isfinite(leaf).all():
             raise NonFiniteError(
                 f"the model's tensor {name!r} has values that are not finite", tensor=name, remedy="it answers nothing"
@@ -104,10 +106,17 @@ def binomial_tail(matches: int, size: int, classes: int) -> Fraction:
     Raises:
         ConfigError: one is out of range.
     """
-    if size < 1 or classes < 2 or not 0 <= matches <= size:
+    whole = all(isinstance(each, int | np.integer) for each in (matches, size, classes))
+    if not whole or size < 1 or classes < 2 or not 0 <= matches <= size:
         raise ConfigError(
-            f"got {matches} matches of {size} with {classes} classes, needs 0 <= matches <= size, size >= 1, classes >= 2"
+            f"got {matches} matches of {size} with {classes} classes, needs integers 0 <= matches <= size, size >= 1, classes >= 2",
+            remedy="pass the counts that verify gives",
         )
+    return _tail(int(matches), int(size), int(classes))  # integers of numpy would overflow
+
+
+@functools.lru_cache(maxsize=256)
+def _tail(matches: int, size: int, classes: int) -> Fraction:
     term = total = 1  # C(n, i) (k - 1)^(n - i), from i = n on downwards
     for i in range(size, matches, -1):
         term = term * i * (classes - 1) // (size - i + 1)
@@ -125,7 +134,7 @@ def check_alpha(triggers: TriggerSet, alpha: float) -> None:
         raise ConfigError(
             f"triggers: got a {type(triggers).__name__}, needs a TriggerSet", remedy="read a file with TriggerSet.load"
         )
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 1:
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.floating) or not 0 < alpha < 1:
         raise ConfigError(f"alpha: got {alpha}, needs a number in (0, 1)", remedy="use alpha=0.001")
     if Fraction(1, triggers.classes ** len(triggers)) > _decimal(alpha):
         needed = len(triggers)
@@ -136,6 +145,26 @@ def check_alpha(triggers: TriggerSet, alpha: float) -> None:
             f"{triggers.classes ** -len(triggers):.2g}, above alpha = {alpha:g}",
             remedy=f"use at least {needed}, and 100 to survive what a thief does to a model",
         )
+
+
+def tensors(params: Params) -> Params:
+    """The parameters, where they are arrays of numbers by name.
+
+    Raises:
+        ConfigError: they are something else, such as a file's name.
+    """
+    if not isinstance(params, Mapping):
+        raise ConfigError(
+            f"parameters: got a {type(params).__name__}, needs arrays by name",
+            remedy="use Federation.params, or dict(numpy.load(...)) of a file",
+        )
+    for name, leaf in params.items():
+        if np.asarray(leaf).dtype.kind not in "fiub":
+            raise ConfigError(
+                f"parameters: tensor {name!r} has dtype {np.asarray(leaf).dtype}, needs numbers",
+                remedy="use the parameters of the model",
+            )
+    return params
 
 
 def answers_of(model: Model, params: Params, triggers: TriggerSet) -> np.ndarray:
@@ -171,4 +200,5 @@ def p_text(found: Verification) -> str:
     exponent = math.floor(found.log10_p_value)
     if exponent >= -4:
         return f"{found.p_value:.2g}"
-    return f"{10 ** (found.log10_p_value - exponent):.1f}e{exponent:d}"
+    digits = f"{10 ** (found.log10_p_value - exponent):.1f}"
+    return f"1.0e{exponent + 1:d}" if digits == "10.0" else f"{digits}e{exponent:d}"

@@ -16,8 +16,9 @@ from securefl.federated.datasets import Dataset
 class VectorEnvironment(Protocol):
     """Some copies of one environment, stepped together; `gymnasium.vector.VectorEnv` is one.
 
-    Observations are vectors of floats, actions are numbers from 0. However ended copies start again, only the first episode of each
-    copy after `reset` counts.
+    Observations are vectors of floats, actions are numbers from 0. However ended copies start again (gymnasium's NEXT_STEP or
+    SAME_STEP), only the first episode of each copy after `reset` counts; copies that must not be stepped after their end (DISABLED) are
+    refused.
 
     Attributes:
         num_envs: n, copies; as many episodes make a batch, and so many is a party's weight.
@@ -95,10 +96,11 @@ class Discrete:
 
 
 def sizes(environment: VectorEnvironment) -> tuple[int, int] | None:
-    """Return d and the number of actions; None where it has no vectors to see, or no numbered actions."""
+    """Return d and the number of actions; None where it has no vectors to see, or no actions numbered from 0."""
     shape = getattr(environment.single_observation_space, "shape", None)
     actions = getattr(environment.single_action_space, "n", None)
-    if not isinstance(shape, tuple) or len(shape) != 1 or isinstance(actions, bool):
+    first = getattr(environment.single_action_space, "start", 0)  # gymnasium's Discrete may count from elsewhere
+    if not isinstance(shape, tuple) or len(shape) != 1 or isinstance(actions, bool) or first != 0:
         return None
     return (int(shape[0]), int(actions)) if isinstance(actions, int | np.integer) and actions >= 2 else None
 

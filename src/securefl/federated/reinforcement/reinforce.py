@@ -27,6 +27,8 @@ class Reinforce(Algorithm):
         epochs: E, batches of episodes, and steps, in a round.
         learning_rate: eta.
         discount: gamma, in (0, 1].
+        decay: what the learning rate is multiplied with from round to round, in (0, 1]: in round t it is eta * decay^(t-1), a function
+            of the round's number alone, so that a training that was resumed goes on with the right one.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -38,13 +40,15 @@ class Reinforce(Algorithm):
     epochs: int = 2
     learning_rate: float = 0.1
     discount: float = 0.99
+    decay: float = 1.0
 
     def __post_init__(self) -> None:
         if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
             raise ConfigError(f"epochs: got {self.epochs}, needs at least 1", remedy="use epochs=2")
         positive("learning_rate", self.learning_rate)
-        if not finite_number(self.discount) or not 0 < self.discount <= 1:
-            raise ConfigError(f"discount: got {self.discount}, needs a number in (0, 1]", remedy="use discount=0.99")
+        for name, value, usual in (("discount", self.discount, 0.99), ("decay", self.decay, 1.0)):
+            if not finite_number(value) or not 0 < value <= 1:
+                raise ConfigError(f"{name}: got {value}, needs a number in (0, 1]", remedy=f"use {name}={usual}")
 
     def learns_from_environments(self) -> bool:
         """It does."""
@@ -55,11 +59,11 @@ class Reinforce(Algorithm):
 
         Raises:
             NonFiniteError: the environment gave a NaN or an infinity; names party, round and step.
-            ConfigError: the party has no environment, or one that answers in another shape.
+            ConfigError: the party has no environment, one that answers in another shape, or a return beyond the policy's range.
         """
         policy, environment = _parts(task)
         local = {name: leaf.copy() for name, leaf in task.params.items()}
-        received = 0.0
+        received, rate = 0.0, self.learning_rate * self.decay ** (task.round - 1)
         for number in range(max(1, math.ceil(round(self.epochs * task.work, 9)))):
             episodes = play(
                 policy,
@@ -70,14 +74,14 @@ class Reinforce(Algorithm):
                 where=f"party {task.party!r}, round {task.round}",
             )
             if not number:
-                received = float(episodes.returns.mean())
+                received = _in_range(float(episodes.returns.mean()), policy.returns, task)
             weights = advantages(episodes, self.discount)
             done = episodes.alive
             _, gradient = policy.loss_and_gradient(
                 local, episodes.observations[done], episodes.actions[done], weights[done]
             )
             for name, leaf in gradient.items():
-                local[name] -= self.learning_rate * leaf
+                local[name] -= rate * leaf
         return LocalUpdate(difference(local, task.params), weight_of(environment), {"return": received})
 
 
@@ -90,6 +94,17 @@ def advantages(episodes: Episodes, discount: float) -> npt.NDArray[np.float64]:
     deviation = found[alive].std()
     # All episodes alike: nothing to learn from, and nothing to divide by.
     return found / deviation if deviation > 1e-12 else np.zeros_like(found)
+
+
+def _in_range(value: float, returns: tuple[float, float], task: LocalTask) -> float:
+    # A sum over parties saturates beyond the declared range, and would be wrong without a word.
+    rounding = 1e-6 * (returns[1] - returns[0])
+    if returns[0] - rounding <= value <= returns[1] + rounding:
+        return value
+    raise ConfigError(
+        f"party {task.party!r}, round {task.round}: got a mean return of {value:g}, the policy declares {returns[0]:g} to {returns[1]:g}",
+        remedy="declare the least and the largest return there can be, as in PerceptronPolicy(returns=(-500.0, 0.0))",
+    )
 
 
 def _parts(task: LocalTask) -> tuple[Policy, VectorEnvironment]:

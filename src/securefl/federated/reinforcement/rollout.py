@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -77,7 +78,9 @@ def play(
     who = f"{where}: {named(environment)}" if where else named(environment)
     n = int(environment.num_envs)
     shape = (n, policy.observations)
-    observations = _observations(environment.reset(seed=seed)[0], shape, f"{who}, reset")
+    _refuse_frozen(environment, who)
+    start, _ = _parts(environment.reset(seed=seed), 2, "observations and info", f"{who}, reset")
+    observations = _observations(start, shape, f"{who}, reset")
     act = policy.acting(params)
     alive = np.ones(n, dtype=np.bool_)
     kept: tuple[list[Any], list[Any], list[Any], list[Any]] = ([], [], [], [])
@@ -89,14 +92,16 @@ def play(
             # The first action whose cumulated probability exceeds the draw; the last one where rounding leaves a gap.
             reached = chances.cumsum(axis=1)[:, :-1] <= rng.random((n, 1))
             actions = reached.sum(axis=1)
-        following, rewards, terminated, truncated, _ = environment.step(actions)
         place = f"{who}, step {step}"
-        gained = _vector(rewards, n, "rewards", place)
-        _refuse_nan(gained, "reward", place)
-        going = _vector(terminated, n, "terminated", place) == 0
-        going &= _vector(truncated, n, "truncated", place) == 0
+        following, rewards, terminated, truncated, _ = _parts(
+            environment.step(actions.copy()), 5, "observations, rewards, terminated, truncated and info", place
+        )
+        gained = np.array(_vector(rewards, n, "fiub", "rewards", place), dtype=np.float64)
+        _finite(gained, "reward", place)
+        going = ~_vector(terminated, n, "iub", "terminated", place).astype(np.bool_)
+        going &= ~_vector(truncated, n, "iub", "truncated", place).astype(np.bool_)
         for values, value in zip(kept, (observations, actions, gained, alive), strict=True):
-            values.append(np.array(value))  # a copy: environments may write into what they returned
+            values.append(value)
         alive = alive & going
         if not alive.any():
             break
@@ -125,31 +130,65 @@ def mean_return(policy: Policy, params: Params, environment: VectorEnvironment) 
 
 
 def _observations(given: Any, shape: tuple[int, int], place: str) -> npt.NDArray[Any]:
-    array = np.asarray(given)
-    if array.shape != shape or array.dtype.kind not in "fiu":
+    array = _array(given)
+    if array.shape != shape or array.dtype.kind not in "fiub":
         raise ConfigError(
             f"{place}: got observations of shape {array.shape} and dtype {array.dtype}, needs {shape} floats, (copies, values)",
             remedy="use an environment that fits the policy, or make the policy with observations="
             f"{array.shape[-1] if array.ndim == 2 else shape[1]}",
         )
-    _refuse_nan(array, "observation", place)
-    return array
+    return _finite(array, "observation", place)
 
 
-def _vector(given: Any, n: int, what: str, place: str) -> npt.NDArray[Any]:
-    array = np.asarray(given)
-    if array.shape != (n,) or array.dtype.kind not in "fiub":
+def _array(given: Any) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except ValueError:  # rows of unlike length
+        return np.empty((), dtype=np.object_)
+
+
+def _parts(answer: Any, count: int, what: str, place: str) -> tuple[Any, ...]:
+    if not isinstance(answer, tuple) or len(answer) != count:
+        got = f"{len(answer)} values" if isinstance(answer, tuple) else f"a {type(answer).__name__}"
         raise ConfigError(
-            f"{place}: got {what} of shape {array.shape} and dtype {array.dtype}, needs {n} numbers, one a copy",
+            f"{place}: got {got}, needs {count}: {what}",
+            remedy="use gymnasium's interface, which gym before 0.26 has not",
+        )
+    return answer
+
+
+def _refuse_frozen(environment: VectorEnvironment, who: str) -> None:
+    """Copies that end at different times are stepped together, so they must bear it."""
+    metadata = getattr(environment, "metadata", None)
+    mode = metadata.get("autoreset_mode") if isinstance(metadata, Mapping) else None
+    if str(getattr(mode, "value", mode)).lower() == "disabled":
+        raise ConfigError(
+            f"{who}: its autoreset mode is disabled, and copies are stepped until the last has ended",
+            remedy="use gymnasium's NEXT_STEP or SAME_STEP",
+        )
+
+
+def _vector(given: Any, n: int, kinds: str, what: str, place: str) -> npt.NDArray[Any]:
+    array = _array(given)
+    if array.shape != (n,) or array.dtype.kind not in kinds:
+        needs = "numbers" if "f" in kinds else "truth values"
+        raise ConfigError(
+            f"{place}: got {what} of shape {array.shape} and dtype {array.dtype}, needs {n} {needs}, one a copy",
             remedy="use a vector environment, such as gymnasium.make_vec makes",
         )
     return array
 
 
-def _refuse_nan(array: npt.NDArray[Any], what: str, place: str) -> None:
-    finite = np.isfinite(array)
+def _finite(array: npt.NDArray[Any], what: str, place: str) -> npt.NDArray[np.float32]:
+    """A copy, since environments may write into what they returned; what float32 cannot hold is infinite."""
+    if array.dtype == np.float32:
+        copy = array.copy()
+    else:
+        with np.errstate(over="ignore"):
+            copy = np.array(array, dtype=np.float32)
+    finite = np.isfinite(copy)
     if finite.all():
-        return
+        return copy
     bad = np.argwhere(~finite)
     raise NonFiniteError(
         f"{place}: the {what} of copy {int(bad[0][0])} is {array[tuple(bad[0])]}",

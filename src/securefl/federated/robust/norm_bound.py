@@ -116,6 +116,10 @@ class NormBounded(Algorithm):
         """As the inner algorithm."""
         return self.inner.sends(params)
 
+    def learns(self, params: Params) -> Params:
+        """As the inner algorithm."""
+        return self.inner.learns(params)
+
     def initial_broadcast(self, params: Params) -> Params:
         """As the inner algorithm."""
         return self.inner.initial_broadcast(params)
