@@ -59,16 +59,17 @@ def main(grid: Grid, context: Context) -> None:
         timeout=float(config["train-timeout"]),
         evaluate_fn=lambda _, model: MetricRecord({"accuracy": accuracy(model)}),
     )
-    print(strategy.report())
     if config["output"]:
         write(Path(config["output"]), strategy, result)
+    print(strategy.report())  # raises where no round has ended with a sum, and says what to look at
 
 
 def write(directory: Path, strategy: SecureAggregation, result) -> None:
     """The model, the report, and of each round who was in it and how long it took."""
     directory.mkdir(parents=True, exist_ok=True)
     np.savez(directory / "model.npz", **{name: array.numpy() for name, array in result.arrays.items()})
-    (directory / "report.txt").write_text(strategy.report(), encoding="utf-8")
+    if any(isinstance(outcome, RoundResult) for outcome in strategy.results):
+        (directory / "report.txt").write_text(strategy.report(), encoding="utf-8")
     rounds = []
     for number, outcome in enumerate(strategy.results, 1):
         done = isinstance(outcome, RoundResult)
