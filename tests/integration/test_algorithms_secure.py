@@ -157,4 +157,6 @@ def test_a_robust_rule_stands_in_the_clear_and_is_refused_over_hidden_updates():
     plan = fl.plan_for(MODEL, parties, algorithm=algorithm, parties=3, protocol=sfl.SecAgg(threshold=2))
     grouped = GroupwiseRobust(plan, tuple(parties), Median(), group_size=3)
     run = fl.Federation(MODEL, parties, plan=None, algorithm=algorithm, aggregator=grouped, test=parties["more-0"])
-    assert run.fit(1).accuracy > 0.4
+    untrained = run.evaluate()["loss"]
+    # Groups are drawn anew by the system's randomness, so that no two runs are alike.
+    assert run.fit(6).records[-1].test_metrics["loss"] < 0.8 * untrained

@@ -147,6 +147,7 @@ def test_more_missing_than_there_is_noise_for_is_an_abort_by_name(lost, step):
 # The noise: what is taken off is what was put on.
 
 
+@settings(max_examples=40)  # each is a whole round with its noise drawn again
 @given(
     sizes=st.tuples(st.integers(5, 9), st.integers(1, 3), st.integers(0, 1)),
     dropped=st.integers(0, 3),

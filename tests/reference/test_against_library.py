@@ -27,7 +27,7 @@ from securefl.errors import RoundAbortedError
 from securefl.plan import Plan, Roster
 from securefl.plan.protocol import SecAgg
 from securefl.plan.roster import Member
-from securefl.policy import ClientPolicy
+from securefl.policy import ClientPolicy, ModelFloors
 from securefl.secagg import k_regular, key_list, masked_input
 from securefl.secagg.client import ClientRound
 from securefl.secagg.server import ServerRound
@@ -435,7 +435,10 @@ def test_sessions_equal_to_the_bit(data):
             "n": dice.integers(0, 256, 3).astype(np.uint8),
         }
 
-    policy, recorders = ClientPolicy.matching(plan), [Recorder(f"{names}/{i}") for i in range(n)]
+    # Models here are noise of any size, which no party would train on: what is compared is bytes.
+    sizes = ModelFloors(max_weight_rms=1e9, refuse_identical_units=False)
+    policy = dataclasses.replace(ClientPolicy.matching(plan), model=sizes)
+    recorders = [Recorder(f"{names}/{i}") for i in range(n)]
     order = Recorder("server")
     server = SecAggServer(plan, roster=roster, random=order)
     clients = {}

@@ -58,6 +58,7 @@ def error(row):
     return getattr(securefl.errors, row["error"], None) or {"ValueError": ValueError}[row["error"]]
 
 
+@pytest.mark.heavy
 def test_the_files_are_what_the_reference_makes():
     made = generate.build()
     assert {path.name for path in HERE.glob("*.json")} == set(made)
