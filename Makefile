@@ -44,7 +44,7 @@ test-full: .venv/test-installed ## the heavy scenarios
 	$(PIP) $(BENCH_DEPS)
 	@touch $@
 
-bench: .venv/bench-installed ## every benchmark, ours beside its peers (about 15 minutes)
+bench: .venv/bench-installed ## every benchmark, ours beside its peers (hours; `securefl bench NAME --quick` for one in short)
 	for script in benchmarks/*/*.py; do $(BIN)/securefl bench "$$(basename "$$script" .py)" || exit 1; done
 
 bench-full: .venv/bench-installed ## the long round and the sweeps of secure aggregation, with a plot (an hour)
