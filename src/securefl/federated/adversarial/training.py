@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from securefl.errors import ConfigError
@@ -15,12 +13,13 @@ from securefl.federated.adversarial.perturbation import LInfinity
 from securefl.federated.adversarial.pgd import ascend
 from securefl.federated.algorithms.base import Algorithm, LocalTask, LocalUpdate
 from securefl.federated.algorithms.local_sgd import TrainsItself
+from securefl.federated.algorithms.wrapping import Wrapping
 from securefl.federated.datasets import Dataset
 from securefl.federated.models import Model, Params
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class AdversarialTraining(Algorithm):
+class AdversarialTraining(Wrapping):
     """Each batch of local training is attacked by PGD first, and the algorithm within trains on what comes of it.
 
     Nothing else changes: what travels, how it is weighed and what the server does are the inner algorithm's, under masks,
@@ -37,7 +36,6 @@ class AdversarialTraining(Algorithm):
     Source: Madry et al. 2018 (arXiv:1706.06083), section 2; federated as in Zizzo et al. 2020, FAT (arXiv:2012.01791).
     """
 
-    inner: Algorithm
     perturbation: LInfinity
 
     def __post_init__(self) -> None:
@@ -55,16 +53,6 @@ class AdversarialTraining(Algorithm):
                 f"perturbation: got a {type(self.perturbation).__name__}, needs an LInfinity",
                 remedy="use LInfinity(epsilon=0.1)",
             )
-
-    @property
-    def weighted(self) -> bool:  # type: ignore[override]
-        """As the inner algorithm."""
-        return self.inner.weighted
-
-    @property
-    def epochs(self) -> int:
-        """As the inner algorithm: what stragglers do a part of."""
-        return getattr(self.inner, "epochs", 1)
 
     def learns_from_environments(self) -> bool:
         """Never: an environment has no inputs to move.
@@ -103,32 +91,6 @@ class AdversarialTraining(Algorithm):
             task.model.attacked(attack) if isinstance(task.model, TrainsOnAttacks) else _Attacked(task.model, attack)
         )
         return self.inner.local_update(dataclasses.replace(task, model=model))
-
-    def sends(self, params: Params) -> Params:
-        """As the inner algorithm."""
-        return self.inner.sends(params)
-
-    def learns(self, params: Params) -> Params:
-        """As the inner algorithm."""
-        return self.inner.learns(params)
-
-    def initial_broadcast(self, params: Params) -> Params:
-        """As the inner algorithm."""
-        return self.inner.initial_broadcast(params)
-
-    def received(
-        self, mean: Params, params: Params, broadcast: Params, *, round_number: int, participation: float
-    ) -> tuple[Params, Params]:
-        """As the inner algorithm."""
-        return self.inner.received(mean, params, broadcast, round_number=round_number, participation=participation)
-
-    def personal(self, params: Params, memory: Mapping[str, np.ndarray]) -> Params:
-        """As the inner algorithm."""
-        return self.inner.personal(params, memory)
-
-    def refuse_if_hidden(self) -> None:
-        """As the inner algorithm."""
-        self.inner.refuse_if_hidden()
 
 
 def _attackable(model: TrainsItself) -> bool:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from securefl.errors import ConfigError
-from securefl.federated.algorithms.base import Algorithm, LocalTask, LocalUpdate
-from securefl.federated.datasets import Dataset
-from securefl.federated.models import Model, Params
+from securefl.federated.algorithms.base import LocalTask, LocalUpdate
+from securefl.federated.algorithms.wrapping import Wrapping
+from securefl.federated.models import Params
 
 if TYPE_CHECKING:
     from securefl.dp.rotation import Rotation
@@ -21,7 +20,7 @@ _NAME = "subspace"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class RandomSubspace(Algorithm):
+class RandomSubspace(Wrapping):
     """Send k coordinates of each update, rotated at random: the same for all parties of a round, so that they add up.
 
     A rotation (random signs, then a Walsh-Hadamard transform) spreads an update evenly; k of its d coordinates, scaled by d/k, give
@@ -39,31 +38,12 @@ class RandomSubspace(Algorithm):
         (random mask) and 3 (structured random rotations).
     """
 
-    inner: Algorithm
     size: int
     seed: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
             raise ConfigError(f"size: got {self.size}, needs at least 1", remedy="use a tenth of the model's values")
-
-    @property
-    def weighted(self) -> bool:  # type: ignore[override]
-        """As the inner algorithm."""
-        return self.inner.weighted
-
-    def learns_from_environments(self) -> bool:
-        """As the inner algorithm."""
-        return self.inner.learns_from_environments()
-
-    def check_data(self, model: Model, dataset: Dataset, whose: str) -> None:
-        """As the inner algorithm."""
-        self.inner.check_data(model, dataset, whose)
-
-    @property
-    def epochs(self) -> int:
-        """As the inner algorithm: what stragglers do a part of."""
-        return getattr(self.inner, "epochs", 1)
 
     def sends(self, params: Params) -> Params:
         """The coordinates within the subspace."""
@@ -79,18 +59,6 @@ class RandomSubspace(Algorithm):
                 f"size: got {self.size}, needs at most {_padded(total)}, the values of an update", remedy="lower it"
             )
         return {_NAME: np.zeros(self.size, np.float32)}
-
-    def learns(self, params: Params) -> Params:
-        """As the inner algorithm."""
-        return self.inner.learns(params)
-
-    def initial_broadcast(self, params: Params) -> Params:
-        """As the inner algorithm."""
-        return self.inner.initial_broadcast(params)
-
-    def personal(self, params: Params, memory: Mapping[str, np.ndarray]) -> Params:
-        """As the inner algorithm."""
-        return self.inner.personal(params, memory)
 
     def local_update(self, task: LocalTask) -> LocalUpdate:
         """Train, and send the update's coordinates in this round's subspace."""
@@ -117,10 +85,6 @@ class RandomSubspace(Algorithm):
             start += leaf.size
         return self.inner.received(whole, params, broadcast, round_number=round_number, participation=participation)
 
-    def refuse_if_hidden(self) -> None:
-        """As the inner algorithm."""
-        self.inner.refuse_if_hidden()
-
     def _subspace(self, size: int, round_number: int) -> tuple[Rotation, npt.NDArray[np.intp]]:
         """This round's rotation, and the coordinates that travel."""
         from securefl.crypto.digest import digest
@@ -132,7 +96,7 @@ class RandomSubspace(Algorithm):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class TopK(Algorithm):
+class TopK(Wrapping):
     """Send the largest values of each update, the others as zero: for comparison in the clear only.
 
     Args:
@@ -143,52 +107,11 @@ class TopK(Algorithm):
         ConfigError: an argument is out of range.
     """
 
-    inner: Algorithm
     fraction: float = 0.1
 
     def __post_init__(self) -> None:
         if isinstance(self.fraction, bool) or not isinstance(self.fraction, int | float) or not 0 < self.fraction <= 1:
             raise ConfigError(f"fraction: got {self.fraction}, needs a number in (0, 1]", remedy="use 0.1")
-
-    @property
-    def weighted(self) -> bool:  # type: ignore[override]
-        """As the inner algorithm."""
-        return self.inner.weighted
-
-    def learns_from_environments(self) -> bool:
-        """As the inner algorithm."""
-        return self.inner.learns_from_environments()
-
-    def check_data(self, model: Model, dataset: Dataset, whose: str) -> None:
-        """As the inner algorithm."""
-        self.inner.check_data(model, dataset, whose)
-
-    @property
-    def epochs(self) -> int:
-        """As the inner algorithm: what stragglers do a part of."""
-        return getattr(self.inner, "epochs", 1)
-
-    def sends(self, params: Params) -> Params:
-        """As the inner algorithm: zeros travel too."""
-        return self.inner.sends(params)
-
-    def learns(self, params: Params) -> Params:
-        """As the inner algorithm."""
-        return self.inner.learns(params)
-
-    def initial_broadcast(self, params: Params) -> Params:
-        """As the inner algorithm."""
-        return self.inner.initial_broadcast(params)
-
-    def received(
-        self, mean: Params, params: Params, broadcast: Params, *, round_number: int, participation: float
-    ) -> tuple[Params, Params]:
-        """As the inner algorithm."""
-        return self.inner.received(mean, params, broadcast, round_number=round_number, participation=participation)
-
-    def personal(self, params: Params, memory: Mapping[str, npt.NDArray[np.generic]]) -> Params:
-        """As the inner algorithm."""
-        return self.inner.personal(params, memory)
 
     def local_update(self, task: LocalTask) -> LocalUpdate:
         """Train, and drop all but the largest values."""

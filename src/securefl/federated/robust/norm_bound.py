@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
 from securefl.errors import ConfigError, NonFiniteError, SaturationError
-from securefl.federated.algorithms.base import Algorithm, LocalTask, LocalUpdate
-from securefl.federated.datasets import Dataset
-from securefl.federated.models import Model, Params
+from securefl.federated.algorithms.base import LocalTask, LocalUpdate
+from securefl.federated.algorithms.wrapping import Wrapping
+from securefl.federated.models import Params
 from securefl.federated.robust.rule import norm_of
 
 
@@ -76,7 +75,7 @@ class NormBound:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class NormBounded(Algorithm):
+class NormBounded(Wrapping):
     """An algorithm whose updates keep a bound, over all that travels.
 
     Args:
@@ -84,26 +83,7 @@ class NormBounded(Algorithm):
         bound: what it does to the result.
     """
 
-    inner: Algorithm
     bound: NormBound
-
-    @property
-    def weighted(self) -> bool:  # type: ignore[override]
-        """As the inner algorithm."""
-        return self.inner.weighted
-
-    def learns_from_environments(self) -> bool:
-        """As the inner algorithm."""
-        return self.inner.learns_from_environments()
-
-    def check_data(self, model: Model, dataset: Dataset, whose: str) -> None:
-        """As the inner algorithm."""
-        self.inner.check_data(model, dataset, whose)
-
-    @property
-    def epochs(self) -> int:
-        """As the inner algorithm: what stragglers do a part of."""
-        return getattr(self.inner, "epochs", 1)
 
     def local_update(self, task: LocalTask) -> LocalUpdate:
         """Train, then apply the bound; see both."""
@@ -111,29 +91,3 @@ class NormBounded(Algorithm):
         if not all(np.isfinite(leaf).all() for leaf in update.delta.values()):
             return update  # the federation names party and tensor
         return dataclasses.replace(update, delta=self.bound(update.delta))
-
-    def sends(self, params: Params) -> Params:
-        """As the inner algorithm."""
-        return self.inner.sends(params)
-
-    def learns(self, params: Params) -> Params:
-        """As the inner algorithm."""
-        return self.inner.learns(params)
-
-    def initial_broadcast(self, params: Params) -> Params:
-        """As the inner algorithm."""
-        return self.inner.initial_broadcast(params)
-
-    def received(
-        self, mean: Params, params: Params, broadcast: Params, *, round_number: int, participation: float
-    ) -> tuple[Params, Params]:
-        """As the inner algorithm."""
-        return self.inner.received(mean, params, broadcast, round_number=round_number, participation=participation)
-
-    def personal(self, params: Params, memory: Mapping[str, np.ndarray]) -> Params:
-        """As the inner algorithm."""
-        return self.inner.personal(params, memory)
-
-    def refuse_if_hidden(self) -> None:
-        """As the inner algorithm."""
-        self.inner.refuse_if_hidden()
