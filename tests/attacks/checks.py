@@ -1059,6 +1059,20 @@ CHECKS = [
         "prefetch",
     ),
     # The wire
+    check(
+        "few leaves",
+        "plan/serialize.py",
+        "leaves: Annotated[list[LeafMessage], msgspec.Meta(max_length=MAX_LEAVES)]",
+        "leaves: list[LeafMessage]",
+        "huge_messages",
+    ),
+    check(
+        "few steps of all names",
+        "encoding/layout.py",
+        'for sign in "/[(") > MAX_STEPS:',
+        'for sign in "/[(") < 0:',
+        "huge_messages",
+    ),
     check("limit of the codec", "wire/codec.py", "if len(data) > limit:", NEVER, "huge_messages"),
     check("canonical form", "wire/codec.py", "if _encoder.encode(message) != data:", NEVER, "damaged_messages"),
     check(
@@ -2023,18 +2037,22 @@ CHECKS = [
     ),
     check(
         "pinned keys",
-        "policy/policy.py",
-        "if _plain(protocol.fingerprint) not in map(_plain, self.paillier_keys):",
+        "policy/key_check.py",
+        "if _plain(protocol.fingerprint) not in map(_plain, policy.paillier_keys):",
         NEVER,
         "paillier_sessions",
     ),
     check(
-        "accepted holders", "policy/policy.py", "if protocol.holder not in self.key_models:", NEVER, "paillier_sessions"
+        "accepted holders",
+        "policy/key_check.py",
+        "if protocol.holder not in policy.key_models:",
+        NEVER,
+        "paillier_sessions",
     ),
     check(
         "accepted randomness",
-        "policy/policy.py",
-        "if protocol.randomness not in self.randomness:",
+        "policy/key_check.py",
+        "if protocol.randomness not in policy.randomness:",
         NEVER,
         "paillier_sessions",
     ),

@@ -105,6 +105,25 @@ def test_an_invitation_that_promises_to_be_huge_is_refused_in_little_memory():
     assert client.receive(seats.invitation())
 
 
+def test_an_invitation_with_many_or_deep_names_is_refused_before_the_names_are_read():
+    """Success: a megabyte of names keeps a party busy for seconds before its policy is asked."""
+    seats = Seats()
+    client = seats.clients["hospital-0"]
+    binding = pre_context_of(seats.plan, seats.roster, {})
+    plan = seats.plan.to_bytes()
+    place = plan.index(b"\x91\x93\xa1w\x91\x04")
+    rest = plan[place + 6 + len(b"\xa7float32") :]
+
+    def answer(names: list[str]) -> str:
+        leaves = msgspec.msgpack.encode([[name, [1], "float32"] for name in names])
+        return str(cheaply(lambda: client.receive(seats.invitation_of(plan[:place] + leaves + rest, binding))))
+
+    assert "of length <= 16384" in answer([f"{i:05}" for i in range(20_000)])
+    deep = "/".join("a" * 30)
+    assert "65536 steps in all" in answer([f"{deep}/{i:05}" for i in range(10_000)])
+    assert client.receive(seats.invitation())
+
+
 @pytest.mark.parametrize("parties", [3, 200])
 def test_more_bytes_than_a_round_s_largest_message_are_refused_unread(parties):
     """Success: a message longer than any can be is parsed."""

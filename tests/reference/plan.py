@@ -54,7 +54,7 @@ _PRIVACY = messages.struct(
         "distributed-discrete-gaussian", "distributed-skellam", "central-discrete-gaussian", "local-discrete-gaussian"
     ),
     noise_multiplier=_float,
-    clip=messages.listed(_float, 100_000, 1),
+    clip=messages.listed(_float, 1 << 14, 1),
     adaptive=_maybe(_QUANTILE),
     relation=_text(16),
     unit=_text(16),
@@ -85,7 +85,7 @@ PLAN = messages.struct(
     on_saturation=_text(16),
     max_weight=_SIZE,
     metrics=messages.listed(_METRIC, 64),
-    leaves=messages.listed(_LEAF, 100_000),
+    leaves=messages.listed(_LEAF, 1 << 14),
     privacy=_maybe(_PRIVACY),
     purpose=_text(256),
     policy_digest=messages.blob(32, 0),

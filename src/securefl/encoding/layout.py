@@ -18,8 +18,11 @@ from securefl.encoding.tree import MAX_NAME, build, walk
 from securefl.errors import EncodingError, LayoutMismatchError
 from securefl.types import Tree
 
-MAX_LEAVES: Final = 100_000
-"""Most leaves of a layout."""
+MAX_LEAVES: Final = 1 << 14
+"""Most leaves of a layout: ten times what the largest models have, and a quarter of a second for whoever reads it."""
+
+MAX_STEPS: Final = 1 << 16
+"""Most steps of all names together, from the root to each leaf: deep names cost as much as many."""
 
 MAX_NAMES: Final = 2**22
 """Most characters of all names together: what a stranger's layout can cost before it is refused."""
@@ -84,8 +87,8 @@ class Layout:
         leaves: the leaves; their names are exactly those of one tree, in its order.
 
     Raises:
-        EncodingError: names that are of no tree or exceed `MAX_NAMES`, more than `MAX_LEAVES` leaves, or `MAX_SIZE`
-            values or more.
+        EncodingError: names that are of no tree or exceed `MAX_NAMES` or `MAX_STEPS`, more than `MAX_LEAVES` leaves, or
+            `MAX_SIZE` values or more.
     """
 
     leaves: tuple[Leaf, ...]
@@ -98,6 +101,11 @@ class Layout:
             )
         if sum(map(len, self._names)) > MAX_NAMES:
             raise EncodingError(f"leaf names of more than {MAX_NAMES} characters in all", remedy="shorten the keys")
+        # Each step of a path begins with one of these, and keys write them otherwise: counted before anything is parsed.
+        if sum(name.count(sign) for name in self._names for sign in "/[(") > MAX_STEPS:
+            raise EncodingError(
+                f"leaf names of more than {MAX_STEPS} steps in all", remedy="nest the containers less deeply"
+            )
         build(self._names, range(len(self.leaves)))
         if self.size >= MAX_SIZE:
             raise EncodingError(f"a layout of {self.size} values", remedy="stay below 2^40")

@@ -23,6 +23,7 @@ from securefl.errors import ConfigError, PolicyRefusedError
 from securefl.plan import Plan, Roster
 from securefl.plan.paillier import Paillier
 from securefl.plan.toml_file import line_of, read_table
+from securefl.policy.key_check import check_key, floors_of
 from securefl.policy.model_check import ModelFloors
 from securefl.types import Graph, KeyModel, ServerModel, Tree
 
@@ -188,7 +189,7 @@ class ClientPolicy:
             min_noise_multiplier=_noise_of(plan),
             noise_by="none" if plan.release is None else "server" if plan.release.noise_by_server else "parties",
             purposes=(plan.purpose,) if plan.purpose else (),
-            **_paillier_of(plan),
+            **floors_of(plan.protocol),
             model=ModelFloors() if model is None else model,
             simulated=True,
         )
@@ -270,7 +271,7 @@ class ClientPolicy:
         if self.server is ServerModel.ACTIVE and chosen.server is not ServerModel.ACTIVE:
             raise self._refuse("server", f"the plan assumes a {chosen.server} server, this party demands {self.server}")
         if isinstance(plan.protocol, Paillier):
-            self._check_paillier(plan.protocol)
+            check_key(self, plan.protocol, self._refuse)
         elif chosen.graph not in self.graphs:
             raise self._refuse(
                 "graphs", f"the plan masks on a {chosen.graph} graph, this party accepts {', '.join(self.graphs)}"
@@ -355,25 +356,6 @@ class ClientPolicy:
                     f"{what} cost epsilon {printed(cost)} at delta {delta:g}, this party allows {self.max_epsilon:g}",
                 )
 
-    def _check_paillier(self, protocol: Paillier) -> None:
-        """Decide on a plan's key, on who holds it, and on how ciphertexts are randomised."""
-        if _plain(protocol.fingerprint) not in map(_plain, self.paillier_keys):
-            accepted = ", ".join(self.paillier_keys) or "none"
-            raise self._refuse(
-                "paillier_keys",
-                f"the plan is under the Paillier key {protocol.fingerprint}, this party accepts {accepted}",
-            )
-        if protocol.holder not in self.key_models:
-            raise self._refuse(
-                "key_models",
-                f"the plan's key is held {protocol.holder}, this party accepts {', '.join(self.key_models)}",
-            )
-        if protocol.randomness not in self.randomness:
-            raise self._refuse(
-                "randomness",
-                f"the plan's randomness is {protocol.randomness}, this party accepts {', '.join(self.randomness)}",
-            )
-
     def check_model(self, model: Tree, examples: npt.NDArray[Any] | None = None) -> None:
         """Decide on a model before training on it; the sessions ask again of the model that an update is handed in with.
 
@@ -399,22 +381,6 @@ class ClientPolicy:
 
     def _refuse(self, floor: str, message: str) -> PolicyRefusedError:
         return PolicyRefusedError(message, floor=floor, line=line_of(self.source, floor) or f"{floor} (default)")
-
-
-def _plain(fingerprint: str) -> str:
-    return fingerprint.replace(" ", "").lower()
-
-
-def _paillier_of(plan: Plan) -> dict[str, Any]:
-    """What a policy must accept of a plan under a Paillier key."""
-    protocol = plan.protocol
-    if not isinstance(protocol, Paillier):
-        return {}
-    return {
-        "paillier_keys": (protocol.fingerprint,),
-        "key_models": (protocol.holder,),
-        "randomness": (str(protocol.randomness),),
-    }
 
 
 def _noise_of(plan: Plan) -> float | None:

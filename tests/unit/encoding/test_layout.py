@@ -149,6 +149,12 @@ def test_a_layout_is_bounded_in_size_and_leaves(monkeypatch):
     Layout.of({"k" * 10: 1.0})
     with pytest.raises(EncodingError, match="in all"):
         Layout.of({"k" * 6: 1.0, "l" * 5: 1.0})
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "MAX_STEPS", 4)
+    Layout.of({"k": [[1.0], [2.0]]})
+    with pytest.raises(EncodingError, match="4 steps in all"):
+        Layout.of({"k": [[1.0], [2.0], 3.0]})
+    monkeypatch.undo()
     monkeypatch.setattr(module, "MAX_LEAVES", 2)
     Layout.of([1.0, 2.0])
     with pytest.raises(EncodingError, match="3 leaves"):
