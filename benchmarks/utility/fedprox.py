@@ -115,12 +115,20 @@ def train(task: Task) -> list[float]:
     return federation(task).fit(task.rounds).curve("loss")
 
 
-def tasks_for(*, quick: bool, full: bool, seeds: int, rounds: int) -> list[Task]:
+def tasks_for(
+    *,
+    quick: bool,
+    full: bool,
+    seeds: int,
+    rounds: int,
+    spreads: Sequence[tuple[float, float]] = SPREADS,
+    shares: Sequence[float] = SHARES,
+) -> list[Task]:
     """The study. Without stragglers FedProx with mu = 0 is FedAvg, and is left out."""
     return [
         Task(spread, share, method, seed, rounds, full)
-        for spread in (SPREADS[-1:] if quick else SPREADS)
-        for share in (SHARES[-1:] if quick else SHARES)
+        for spread in (SPREADS[-1:] if quick else spreads)
+        for share in (SHARES[-1:] if quick else shares)
         for method in (DROPS, MU_0, MU_SMALL, MU_1)
         if share or method != MU_0
         for seed in range(seeds)
@@ -228,12 +236,23 @@ def main() -> None:
     """Train, print, draw."""
     made = parser(__doc__ or "", repeats=5, quick=True, plot=True, repeated="seeds of which the mean is given")
     made.add_argument("--full", action="store_true", help="the paper's sizes and 200 rounds: hours")
+    made.add_argument(
+        "--spread", type=float, action="append", choices=[alpha for alpha, _ in SPREADS], help="only this data set"
+    )
+    made.add_argument("--share", type=float, action="append", choices=SHARES, help="only this share of stragglers")
     made.add_argument("--rounds", type=int, help="rounds of training (20; 200 with --full)")
     add_workers(made)
     options = made.parse_args()
     seeds = min(2, options.repeats) if options.quick else options.repeats
     rounds = options.rounds or (6 if options.quick else 200 if options.full else 20)
-    tasks = tasks_for(quick=options.quick, full=options.full, seeds=seeds, rounds=rounds)
+    tasks = tasks_for(
+        quick=options.quick,
+        full=options.full,
+        seeds=seeds,
+        rounds=rounds,
+        spreads=[spread for spread in SPREADS if spread[0] in (options.spread or [alpha for alpha, _ in SPREADS])],
+        shares=options.share or SHARES,
+    )
     with shown() as progress:
         cells, secure = measure(tasks, options.workers, min(rounds, 10), progress)
     publish(rows_of(cells), options.json, notes=notes_of(cells, secure), cells=cells, secure=secure)

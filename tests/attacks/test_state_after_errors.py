@@ -398,7 +398,7 @@ def test_an_update_that_fails_in_an_unforeseen_way_ends_the_round_for_its_party(
     def fail(*_args, **_kwargs):
         raise BoomError
 
-    monkeypatch.setattr("securefl.session.client.EncodedParts.__next__", fail)
+    monkeypatch.setattr("securefl.session.masking.EncodedParts.__next__", fail)
     refuses_at_masking(seats, BoomError)
 
 

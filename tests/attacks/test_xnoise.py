@@ -41,7 +41,7 @@ from securefl.secagg.consistency import sign_survivors
 from securefl.secagg.dealing import HeldShares, Label, commitment, deal, labels_of
 from securefl.secagg.server import ServerRound
 from securefl.secagg.states import ClientState, ServerState
-from securefl.session import client as session_client
+from securefl.session import masking as session_masking
 from securefl.wire.envelope import body_limit, message_limit, parse
 from securefl.wire.messages import Kind, OwnedShare, Shares, Survivors, SurvivorSignature, Unmask, UnmaskShares
 
@@ -499,7 +499,7 @@ def test_a_party_that_crashed_before_masking_adds_the_noise_that_it_dealt(tmp_pa
         drawn.append(list(noise_seeds))
         return encode_private(*args, noise_seeds=noise_seeds, **kwargs)
 
-    monkeypatch.setattr(session_client, "encode_private", noted)
+    monkeypatch.setattr(session_masking, "encode_private", noted)
     given = {"roster": roster, "policy": ClientPolicy.matching(plan), "ledger": ledger}
     clients = {name: SecAggClient(name, used=UsedFile.open_or_create(tmp_path / name), **given) for name in names}
     server = SecAggServer(plan, roster=roster, ledger=ledger, used=UsedFile.open_or_create(tmp_path / "server"))

@@ -21,7 +21,7 @@ from securefl.plan import Plan, Roster
 from securefl.policy import ClientPolicy
 from securefl.secagg.client import ClientRound
 from securefl.session import SecAggClient, SecAggServer
-from securefl.session import client as session_client
+from securefl.session import masking as session_masking
 from securefl.wire.envelope import parse
 from unit.dp import samplers_reference
 from vectors.noisy import LEAVES, RADIUS, VARIANCE
@@ -186,8 +186,8 @@ def test_a_private_session_is_equal_to_the_bit_and_its_noise_comes_off_alike(mis
         masked.append(encode(*args, **kwargs))
         return dataclasses.replace(masked[-1], words=masked[-1].words.copy())
 
-    encode = session_client.encode_private
-    monkeypatch.setattr(session_client, "encode_private", noted)
+    encode = session_masking.encode_private
+    monkeypatch.setattr(session_masking, "encode_private", noted)
     recorders = [Recorder(f"{missing}/{i}") for i in range(n)]
     policy = ClientPolicy.matching(plan)
     clients = {

@@ -28,7 +28,14 @@ _VERSION: Final = 1
 _ABOUT: Final = "about"
 
 
-def save(path: str | Path, state: TrainingState, *, parties: Sequence[str], ledger: Path | None = None) -> None:
+def save(
+    path: str | Path,
+    state: TrainingState,
+    *,
+    parties: Sequence[str],
+    ledger: Path | None = None,
+    watermark: bytes | None = None,
+) -> None:
     """Write a checkpoint; a crash on the way leaves the one before.
 
     Args:
@@ -36,6 +43,7 @@ def save(path: str | Path, state: TrainingState, *, parties: Sequence[str], ledg
         state: what to keep.
         parties: names, in order.
         ledger: the privacy ledger of the run; only its number of bytes is kept, to notice one that was cut off.
+        watermark: the commitment to the owner's triggers, which tells nothing of them.
 
     Raises:
         ConfigError: it cannot be written.
@@ -48,6 +56,7 @@ def save(path: str | Path, state: TrainingState, *, parties: Sequence[str], ledg
         "server": state.server is not None,
         "history": state.history.to_dict(),
         "ledger_bytes": ledger.stat().st_size if ledger is not None and ledger.exists() else None,
+        "watermark": None if watermark is None else watermark.hex(),
     }
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
@@ -63,11 +72,13 @@ def save(path: str | Path, state: TrainingState, *, parties: Sequence[str], ledg
         raise ConfigError(f"the checkpoint {path} cannot be written: {error}", remedy="give another place") from error
 
 
-def load(path: str | Path, *, parties: Sequence[str], ledger: Path | None = None) -> TrainingState:
+def load(
+    path: str | Path, *, parties: Sequence[str], ledger: Path | None = None, watermark: bytes | None = None
+) -> TrainingState:
     """Read what `save` wrote.
 
     Raises:
-        ConfigError: no checkpoint, a damaged one, one of other parties, or a ledger that lost entries since.
+        ConfigError: no checkpoint, a damaged one, one of other parties or other triggers, or a ledger that lost entries since.
     """
     path = Path(path)
     try:
@@ -82,7 +93,7 @@ def load(path: str | Path, *, parties: Sequence[str], ledger: Path | None = None
             memories={party: _part(arrays, f"memory/{party}/") for party in about["memories"]},
             history=history,
         )
-        version, names, written = about["version"], about["parties"], about["ledger_bytes"]
+        version, names, written, marked = (about[name] for name in ("version", "parties", "ledger_bytes", "watermark"))
     except FileNotFoundError as error:
         raise ConfigError(f"the checkpoint {path} is missing", remedy="start without resume") from error
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
@@ -99,6 +110,13 @@ def load(path: str | Path, *, parties: Sequence[str], ledger: Path | None = None
         raise ConfigError(
             f"the run of {path} has entered {written} bytes in a privacy ledger, which is missing or shorter now",
             remedy="bring the ledger back: without it what was spent would be forgotten",
+        )
+    if marked != (None if watermark is None else watermark.hex()):
+        kind = "no watermark" if marked is None else "the watermark of one set of triggers"
+        asked = "none" if watermark is None else "one" if marked is None else "that of another"
+        raise ConfigError(
+            f"the run of {path} was to carry {kind}, this one is to carry {asked}",
+            remedy="give the watermark of that run: triggers that come and go mark nothing",
         )
     return state
 

@@ -142,6 +142,7 @@ class Federation:
 
             check_watermark(watermark, model, self._algorithm, params, clients)
         self._watermark = watermark
+        self._commitment = None if watermark is None else watermark.triggers.commitment
         learnt = self._algorithm.learns(params)
         self._state = TrainingState(params, self._server.initial(learnt), self._algorithm.initial_broadcast(params))
 
@@ -212,7 +213,7 @@ class Federation:
             for _ in range(rounds):
                 record = self._round()
                 if checkpoint is not None:
-                    save(checkpoint, self._state, parties=self.parties, ledger=self._ledger)
+                    save(checkpoint, self._state, parties=self.parties, ledger=self._ledger, watermark=self._commitment)
                 for callback in (report, *told) if report else told:
                     callback(record)
                 if stop is not None and stop(self.history):
@@ -226,11 +227,11 @@ class Federation:
         in the ledger, and is not taken back.
 
         Raises:
-            ConfigError: no checkpoint, of other parties, another model, optimizer or algorithm, or a ledger that lost entries.
+            ConfigError: no checkpoint, of other parties, triggers, another model, optimizer or algorithm, or a ledger that lost entries.
         """
         if len(self.history):
             raise ConfigError("resume: this federation has trained already", remedy="make a new one, then resume it")
-        state = load(checkpoint, parties=self.parties, ledger=self._ledger)
+        state = load(checkpoint, parties=self.parties, ledger=self._ledger, watermark=self._commitment)
         check_same(self._state, state, self._server, self._algorithm, checkpoint)
         self._state = state
         if isinstance(self.aggregator, SecureAverage):

@@ -7,9 +7,17 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from securefl.errors import ConfigError
+
+MAX_TEXT: Final = 64 << 20
+"""Most bytes of a text file: configurations, records, histories."""
+
+MAX_BYTES: Final = 1 << 30
+"""Most bytes of another file, a model's above all."""
+
+_PIECE: Final = 1 << 20
 
 
 def read_text(path: str | Path, *, what: str, remedy: str) -> str:
@@ -21,11 +29,11 @@ def read_text(path: str | Path, *, what: str, remedy: str) -> str:
         remedy: where one comes from, for the error.
 
     Raises:
-        ConfigError: it cannot be read, or is not UTF-8.
+        ConfigError: it cannot be read, is not UTF-8, or has no end within `MAX_TEXT`.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_bytes(path, what=what, remedy=remedy, most=MAX_TEXT).decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
         raise ConfigError(f"the {what} {path} cannot be read: {_reason(error)}", remedy=remedy) from error
 
 
@@ -41,16 +49,28 @@ def read_password(path: str | Path) -> str:
     return password
 
 
-def read_bytes(path: str | Path, *, what: str, remedy: str) -> bytes:
-    """The bytes of a file; arguments as of `read_text`.
+def read_bytes(path: str | Path, *, what: str, remedy: str, most: int = MAX_BYTES) -> bytes:
+    """The bytes of a file.
+
+    Args:
+        path: as of `read_text`.
+        what: as of `read_text`.
+        remedy: as of `read_text`.
+        most: how many bytes it may have; a device without an end is not read for ever.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: it cannot be read, or has more bytes.
     """
+    data = bytearray()
     try:
-        return Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            while piece := file.read(_PIECE):
+                data += piece
+                if len(data) > most:
+                    raise ConfigError(f"the {what} {path} is longer than {most >> 20} MiB", remedy=remedy)
     except OSError as error:
         raise ConfigError(f"the {what} {path} cannot be read: {_reason(error)}", remedy=remedy) from error
+    return bytes(data)
 
 
 def write(path: str | Path, data: str | bytes, *, mode: int = 0o666, overwrite: bool = True) -> None:

@@ -17,7 +17,6 @@ from securefl.errors import (
     RemoteProtocolError,
     SecureFLError,
 )
-from securefl.pipeline import EncodedParts, check_update, encode_private, private_parts
 from securefl.plan import Plan, Roster
 from securefl.policy import ClientPolicy
 from securefl.records.receipt import Answered
@@ -28,6 +27,7 @@ from securefl.secagg.context import pre_context
 from securefl.secagg.states import ClientState
 from securefl.session.diary import Diary
 from securefl.session.invitation import plan_in
+from securefl.session.masking import masked
 from securefl.session.participant import Participant
 from securefl.session.snapshot import (
     Lock,
@@ -40,10 +40,9 @@ from securefl.session.snapshot import (
     seal,
     unseal,
 )
-from securefl.session.submission import Submission
 from securefl.types import SERVER, RoundContext, Step
 from securefl.wire.envelope import Envelope, check_seal, parse
-from securefl.wire.messages import CHUNK_VALUES, MAX_ROUNDS, Kind
+from securefl.wire.messages import MAX_ROUNDS, Kind
 
 _REFUSALS_REMEMBERED: Final = 4096
 _SESSIONS_REMEMBERED: Final = 256
@@ -316,45 +315,13 @@ class SecAggClient(Participant):
                 raise LocalProtocolError("there is nothing to mask", remedy="call submit(update) before")
             submission.check_model(plan, current.model_digest)
             self._account.charge(plan, current.context, current.binding)
-            return self._masked(plan, current, submission)
+            return masked(plan, current, submission, saturated=self._note_saturated, random=self._random)
         except BaseException:
             current.abort()
             raise
 
-    def _masked(self, plan: Plan, current: ClientRound, submission: Submission) -> Iterator[bytes]:
-        if plan.private:
-            return self._masked_privately(plan, current, submission)
-        parts = EncodedParts(
-            plan,
-            submission.update,
-            values_per_part=CHUNK_VALUES,
-            weight=submission.weight,
-            metrics=submission.metrics,
-            random=self._random,
-        )
-        messages = current.mask_parts(parts if plan.length else [plan.ring.zeros(0)])
-
-        def counted() -> Iterator[bytes]:
-            try:
-                yield from messages
-            finally:
-                self.saturated = parts.saturated
-
-        return counted()
-
-    def _masked_privately(self, plan: Plan, current: ClientRound, submission: Submission) -> Iterator[bytes]:
-        check_update(plan, submission.update, weight=submission.weight, metrics=submission.metrics)
-        context = current.context
-        encoded = encode_private(
-            plan,
-            submission.update,
-            plan.rotation_seed(context.session, context.round),
-            weight=submission.weight,
-            noise_seeds=[seed.reveal() for seed in current.noise_seeds()],
-            random=self._random,
-        )
-        self.saturated = int(encoded.clipped)
-        return iter(current.mask_parts(private_parts(encoded.words, CHUNK_VALUES)))
+    def _note_saturated(self, count: int) -> None:
+        self.saturated = count
 
     def close(self) -> None:
         """Leave the session: a round that is open is left, with a receipt, and every secret of it is forgotten."""

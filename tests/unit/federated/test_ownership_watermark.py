@@ -187,6 +187,17 @@ def test_resumed_is_the_same_to_the_bit(tmp_path):
         np.testing.assert_array_equal(again.params[name], leaf)
 
 
+def test_resuming_under_other_triggers_or_none_is_refused(tmp_path):
+    others = mark(triggers=TriggerSet.generate((6,), 3, size=20, low=-2, high=4, random=seeded("others")))
+    federation(mark()).fit(1, checkpoint=tmp_path / "marked")
+    federation(None).fit(1, checkpoint=tmp_path / "plain")
+    federation(mark()).resume(tmp_path / "marked")
+    federation(None).resume(tmp_path / "plain")
+    for name, watermark in (("marked", others), ("marked", None), ("plain", others)):
+        with pytest.raises(ConfigError, match="give the watermark of that run"):
+            federation(watermark).resume(tmp_path / name)
+
+
 def test_a_round_in_which_the_steps_diverge_changes_nothing():
     run = federation(mark(learning_rate=1e30))
     before = {name: leaf.copy() for name, leaf in run.params.items()}

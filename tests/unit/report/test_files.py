@@ -6,7 +6,8 @@ import stat
 import pytest
 
 from securefl.errors import ConfigError
-from securefl.report.files import json_text, make_directory, read_text, write
+from securefl.report import files
+from securefl.report.files import json_text, make_directory, read_bytes, read_text, write
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -31,6 +32,19 @@ def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_litter(tmp_path,
         write(tmp_path / "y", "new", overwrite=False)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_device_without_an_end_is_not_read_for_ever(monkeypatch):
+    monkeypatch.setattr(files, "MAX_TEXT", 3 << 20)
+    with pytest.raises(ConfigError, match="the record /dev/zero is longer than 3 MiB"):
+        read_text("/dev/zero", what="record", remedy="name a file")
+    with pytest.raises(ConfigError, match="longer than 2 MiB"):
+        read_bytes("/dev/zero", what="model", remedy="name a file", most=2 << 20)
+
+
+def test_lines_end_alike_wherever_a_text_was_written(tmp_path):
+    (tmp_path / "x").write_bytes("a\r\nü\n".encode())
+    assert read_text(tmp_path / "x", what="text", remedy="") == "a\nü\n"
 
 
 def test_an_existing_file_is_refused_where_it_may_not_be_replaced(tmp_path):
