@@ -7,7 +7,14 @@ import pytest
 
 import securefl as sfl
 from securefl.crypto.random import OS
-from securefl.errors import BelowThresholdError, ConfigError, EncodingError, RoundAbortedError, UnsafePlanError
+from securefl.errors import (
+    BelowThresholdError,
+    ConfigError,
+    EncodingError,
+    PolicyRefusedError,
+    RoundAbortedError,
+    UnsafePlanError,
+)
 from securefl.federated.robust import GroupwiseRobust, Krum, Mean, Median, NormBound, RobustAverage
 from securefl.types import Step
 
@@ -209,6 +216,18 @@ def test_every_groups_round_is_bound_to_the_model(ran):
     model = {"w": np.array([3.0, 4.0], np.float32)}
     round_of(groupwise(), model=model)
     assert [id(bound) for bound in ran] == [id(model)] * 4
+
+
+def test_the_parties_of_every_group_look_at_the_model_by_the_floors_that_are_given():
+    layer = {"w": np.arange(12, dtype=np.float32).reshape(4, 3)}
+    plan = sfl.Plan(
+        template={"w": ((4, 3), "float32")}, parties=13, protocol=sfl.SecAgg(max_colluders=1), max_weight=10,
+        metrics={"loss": (0.0, 1.0)},
+    )  # fmt: skip
+    updates = {name: {"w": np.ones((4, 3), np.float32)} for name in NAMES}
+    assert round_of(groupwise(plan=plan), updates, model=layer).survivors
+    with pytest.raises(PolicyRefusedError, match=r"6.494, this party allows 0.5"):
+        round_of(groupwise(plan=plan, floors=sfl.ModelFloors(max_weight_rms=0.5)), updates, model=layer)
 
 
 def test_no_group_has_begun_when_an_update_does_not_fit(ran):

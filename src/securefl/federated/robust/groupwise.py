@@ -17,6 +17,7 @@ from securefl.types import Step
 if TYPE_CHECKING:
     from securefl.dp.ledger import PrivacyLedger
     from securefl.engines.actors import KeyHolder
+    from securefl.policy import ModelFloors
     from securefl.session import RoundResult
 
 _LEAST_GROUPS = 3
@@ -46,6 +47,7 @@ class GroupwiseRobust:
         regroup: False draws the groups once, so that nothing is learned from their differences, and attackers stay where they are.
         ledger: needed under a private plan, in which all parties weigh the same.
         key_holder: under a Paillier plan the private key.
+        floors: what the parties demand of the model that they train on; the default floors unless given.
         random: the source of the split. The secrets of the rounds are the system's in any case.
 
     Raises:
@@ -68,6 +70,7 @@ class GroupwiseRobust:
         regroup: bool = True,
         ledger: PrivacyLedger | None = None,
         key_holder: KeyHolder | None = None,
+        floors: ModelFloors | None = None,
         random: RandomSource = OS,
     ) -> None:
         check_count("group_size", group_size, 3)
@@ -82,7 +85,7 @@ class GroupwiseRobust:
                 remedy=f"invite {self.min_groups * group_size} parties, or let the rule bear fewer attackers",
             )
         self._group_size, self._rule, self._max_norm, self._regroup = group_size, rule, max_norm, regroup
-        self._ledger, self._key_holder, self._random = ledger, key_holder, random
+        self._ledger, self._key_holder, self._floors, self._random = ledger, key_holder, floors, random
         self._plan = plan
         self._plans: dict[int, Plan] = {}
         smallest, more = divmod(len(self.parties), count)
@@ -122,7 +125,13 @@ class GroupwiseRobust:
             check_party(party, self._plan, updates[party], shares[party], told[party])
         members = self._groups(self._plan.model_digest(model), present)
         sessions = {
-            name: MemorySession(self._fitted(len(group)), group, ledger=self._ledger, key_holder=self._key_holder)
+            name: MemorySession(
+                self._fitted(len(group)),
+                group,
+                ledger=self._ledger,
+                key_holder=self._key_holder,
+                floors=self._floors,
+            )
             for name, group in members.items()
         }
         for session in sessions.values():
