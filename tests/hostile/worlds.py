@@ -65,7 +65,7 @@ def small_chunks() -> Iterator[None]:
     """Let the parts of a vector be small ones."""
     with (
         mock.patch("securefl.secagg.masked_input.CHUNK_VALUES", CHUNK),
-        mock.patch("securefl.session.client.CHUNK_VALUES", CHUNK),
+        mock.patch("securefl.session.masking.CHUNK_VALUES", CHUNK),
     ):
         yield
 

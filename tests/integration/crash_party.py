@@ -116,7 +116,7 @@ class Program:
 if __name__ == "__main__":
     with (
         mock.patch("securefl.secagg.masked_input.CHUNK_VALUES", 2),
-        mock.patch("securefl.session.client.CHUNK_VALUES", 2),
+        mock.patch("securefl.session.masking.CHUNK_VALUES", 2),
     ):
         directory, name, update, die = sys.argv[1:]
         Program(Path(directory), name, update, die).run(sys.stdin.buffer, sys.stdout.buffer)

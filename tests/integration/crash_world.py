@@ -43,7 +43,7 @@ def cheap() -> Iterator[None]:
         mock.patch("securefl.crypto.password._LOG2_N", 1),
         mock.patch("securefl.records.journal.os.fsync"),
         mock.patch("securefl.secagg.masked_input.CHUNK_VALUES", 2),
-        mock.patch("securefl.session.client.CHUNK_VALUES", 2),
+        mock.patch("securefl.session.masking.CHUNK_VALUES", 2),
     ):
         yield
 

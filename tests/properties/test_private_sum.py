@@ -19,7 +19,7 @@ from securefl.dp.mechanisms.kinds import MECHANISMS
 from securefl.dp.modular_grid import ModularGrid
 from securefl.pipeline import decode_private, encode_private, noisy_sum
 from securefl.plan import Plan
-from securefl.session import client as client_module
+from securefl.session import masking as masking_module
 
 KINDS = sorted(MECHANISMS)
 TEMPLATE = {"w": ((5, 4), "float32"), "b": ((3,), "float64")}
@@ -60,7 +60,7 @@ def test_the_opened_sum_is_the_sum_of_the_sent_vectors_to_the_bit(kind, server, 
     parties = sfl.Roster.generate(list(updates))[0] if server == "active" else 7
     plan = plan.replace(parties=parties, protocol=sfl.SecAgg(dropout=0.28, server=server))
     sent = []
-    encode = client_module.encode_private
+    encode = masking_module.encode_private
 
     def recorded(*args, **kwargs):
         vector = encode(*args, **kwargs)
@@ -68,7 +68,7 @@ def test_the_opened_sum_is_the_sum_of_the_sent_vectors_to_the_bit(kind, server, 
         return vector
 
     with (
-        mock.patch.object(client_module, "encode_private", recorded),
+        mock.patch.object(masking_module, "encode_private", recorded),
         mock.patch("securefl.dp.mechanisms.release.Release.draw_server", return_value=None),
     ):
         result = sfl.aggregate(updates, plan, ledger=ledger_at(tmp_path), drop={"p2": "share_keys"})
