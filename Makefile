@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 TEST_DEPS := $(shell sed -n 's/^test = \[\(.*\)\]/\1/p;s/^lint = \[\(.*\)\]/\1/p;s/^notebooks = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ',')
 BENCH_DEPS := $(shell sed -n 's/^bench = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ',')
 # One worker a core; work stealing keeps the long property tests from ending last.
-PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal --durations=15
 
 .PHONY: venv demo test test-full check bench bench-full clean help
 
