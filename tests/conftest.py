@@ -9,3 +9,8 @@ settings.register_profile("dev", max_examples=30, **_COMMON)
 settings.register_profile("ci", max_examples=100, **_COMMON)
 settings.register_profile("nightly", max_examples=1000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_collection_modifyitems(items):
+    """Whole deployments begin first: they wait more than they work, and whoever begins last ends last."""
+    items.sort(key=lambda item: item.path.name != "test_flower_deployment.py")
