@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from securefl.federated.robust import (
@@ -73,8 +75,9 @@ def test_while_attackers_are_fewer_than_half_the_median_lies_among_the_honest(se
 
 
 @given(seed=seeds, count=st.integers(5, 15), far=st.floats(-1e12, 1e12), beta=st.floats(0.1, 0.49))
+@example(seed=4, count=6, far=-5.0, beta=1 / 3)
 def test_while_attackers_are_no_more_than_what_is_cut_the_trimmed_mean_lies_among_the_honest(seed, count, far, beta):
-    attackers = int(beta * count)
+    attackers = math.floor(beta * count + 1e-9)
     rng = np.random.default_rng(seed)
     good = rng.normal(size=(count - attackers, 3))
     rows = rng.permutation([*good, *(far * rng.normal(size=(attackers, 3)))])

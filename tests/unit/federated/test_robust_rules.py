@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,11 @@ def test_the_trimmed_mean_leaves_out_both_ends():
 def test_the_trimmed_mean_takes_beta_as_written():
     values = [0.0] * 71 + [1.0] * 29
     assert trimmed_mean(vectors(*[[v] for v in values]), 0.29)["w"].tolist() == [0]
+
+
+def test_a_third_of_six_is_two():
+    assert trimmed_mean(vectors([0], [0], [0], [0], [9], [9]), 1 / 3)["w"].tolist() == [0]
+    assert trimmed_mean(vectors([0], [1], [5], [9]), math.nextafter(0.5, 0))["w"].tolist() == [3], "two are left"
 
 
 def test_krum_scores_by_hand():

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from fractions import Fraction
+from typing import Final
 
 from securefl.errors import ConfigError
 from securefl.federated.models import Params
 from securefl.federated.robust.rule import Floats, by_rows
+
+_ROUNDING: Final = 1e-9
+"""How far below a whole number beta n may be and still mean it."""
 
 
 def trimmed_mean(updates: Sequence[Params], beta: float) -> Params:
@@ -28,8 +31,8 @@ def trimmed_mean(updates: Sequence[Params], beta: float) -> Params:
     Source: Yin et al. 2018 (arXiv:1803.01498), definition 2 and algorithm 1, option II.
     """
     _check_beta(beta)
-    # Exact in beta as written: binary floats would make 0.29 of 100 updates 28.
-    cut = math.floor(Fraction(str(float(beta))) * len(updates))
+    # As meant: binary floats would make 0.29 of 100 updates 28, and decimal ones a third of 6 updates 1.
+    cut = min(math.floor(beta * len(updates) + _ROUNDING), (len(updates) - 1) // 2)
 
     def reduce(rows: Floats) -> Floats:
         rows.sort(axis=0)
