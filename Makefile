@@ -7,7 +7,7 @@ BENCH_DEPS := $(shell sed -n 's/^bench = \[\(.*\)\]/\1/p' pyproject.toml | tr -d
 # One worker a core; work stealing keeps the long property tests from ending last.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal --durations=15
 
-.PHONY: venv demo test test-full check bench bench-full clean help
+.PHONY: venv demo test test-full explore check bench bench-full clean help
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,6 +40,9 @@ test: check ## what continuous integration runs first
 test-full: .venv/test-installed ## the heavy scenarios
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -m heavy
 
+explore: .venv/test-installed ## the laws on other examples than continuous integration tries (long)
+	HYPOTHESIS_PROFILE=explore $(PYTEST) --timeout 3600 tests/properties
+
 .venv/bench-installed: .venv/test-installed
 	$(PIP) $(BENCH_DEPS)
 	@touch $@
@@ -47,7 +50,7 @@ test-full: .venv/test-installed ## the heavy scenarios
 bench: .venv/bench-installed ## every benchmark, ours beside its peers (hours; `securefl bench NAME --quick` for one in short)
 	for script in benchmarks/*/*.py; do $(BIN)/securefl bench "$$(basename "$$script" .py)" || exit 1; done
 
-bench-full: .venv/bench-installed ## the long round and the sweeps of secure aggregation, with a plot (an hour)
+bench-full: .venv/bench-installed ## the long round and the sweeps of secure aggregation, with a plot (long)
 	$(BIN)/securefl bench secagg --long --sweep --json secagg.json --plot secagg.png
 
 clean:

@@ -1,4 +1,8 @@
-"""Profiles for the property tests, and randomness that a test can repeat."""
+"""Profiles for the property tests, and randomness that a test can repeat.
+
+In `make test` and `make test-full` hypothesis tries the same examples every time, so that what turns red is the change's doing;
+`make explore` tries others.
+"""
 
 import os
 
@@ -6,8 +10,9 @@ from hypothesis import HealthCheck, settings
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
 settings.register_profile("dev", max_examples=30, **_COMMON)
-settings.register_profile("ci", max_examples=100, **_COMMON)
-settings.register_profile("nightly", max_examples=1000, **_COMMON)
+settings.register_profile("ci", max_examples=100, derandomize=True, **_COMMON)
+settings.register_profile("nightly", max_examples=1000, derandomize=True, **_COMMON)
+settings.register_profile("explore", max_examples=1000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
