@@ -127,8 +127,8 @@ def tasks_for(
     """The study. Without stragglers FedProx with mu = 0 is FedAvg, and is left out."""
     return [
         Task(spread, share, method, seed, rounds, full)
-        for spread in (SPREADS[-1:] if quick else spreads)
-        for share in (SHARES[-1:] if quick else shares)
+        for spread in (spreads[-1:] if quick else spreads)
+        for share in (shares[-1:] if quick else shares)
         for method in (DROPS, MU_0, MU_SMALL, MU_1)
         if share or method != MU_0
         for seed in range(seeds)
@@ -197,8 +197,8 @@ def notes_of(cells: Sequence[Mapping[str, Any]], secure: Mapping[str, Any]) -> l
     notes = [f"training loss after {len(first[0])} rounds, mean and standard error over {len(first)} seeds"]
     notes += [f"{_where(cell)}, {cell['method']}: {spread([curve[-1] for curve in cell['curves']])}" for cell in cells]
     notes.append(
-        f"synthetic(1, 1), 90 % stragglers, {MU_1}, seed 0, {secure['rounds']} rounds over secure aggregation: last loss "
-        f"{secure['secure'][-1]:.4f}, in the clear {secure['clear'][-1]:.4f}; the curves differ by at most "
+        f"synthetic(1, 1), 90 % stragglers, {MU_1}, seed 0, {secure['rounds']} rounds of the reduced form "
+        f"over secure aggregation: last loss {secure['secure'][-1]:.4f}, in the clear {secure['clear'][-1]:.4f}; the curves differ by at most "
         f"{secure['largest_difference']:.1g}"
     )
     notes.append(f"FedAvg there, which drops 9 of 10, over secure aggregation: {secure['dropping']}")
@@ -251,7 +251,7 @@ def main() -> None:
         seeds=seeds,
         rounds=rounds,
         spreads=[spread for spread in SPREADS if spread[0] in (options.spread or [alpha for alpha, _ in SPREADS])],
-        shares=options.share or SHARES,
+        shares=[share for share in SHARES if share in (options.share or SHARES)],
     )
     with shown() as progress:
         cells, secure = measure(tasks, options.workers, min(rounds, 10), progress)

@@ -19,7 +19,7 @@ from securefl.errors import EncodingError, LayoutMismatchError
 from securefl.types import Tree
 
 MAX_LEAVES: Final = 1 << 14
-"""Most leaves of a layout: ten times what the largest models have, and a quarter of a second for whoever reads it."""
+"""Most leaves of a layout: whoever is invited reads them all before its policy is asked."""
 
 MAX_STEPS: Final = 1 << 16
 """Most steps of all names together, from the root to each leaf: deep names cost as much as many."""

@@ -93,7 +93,8 @@ def load(
             memories={party: _part(arrays, f"memory/{party}/") for party in about["memories"]},
             history=history,
         )
-        version, names, written, marked = (about[name] for name in ("version", "parties", "ledger_bytes", "watermark"))
+        version, names, written = about["version"], about["parties"], about["ledger_bytes"]
+        marked = about.get("watermark")  # older ones do not say
     except FileNotFoundError as error:
         raise ConfigError(f"the checkpoint {path} is missing", remedy="start without resume") from error
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
