@@ -198,8 +198,8 @@ def notes_of(cells: Sequence[Mapping[str, Any]], secure: Mapping[str, Any]) -> l
     notes += [f"{_where(cell)}, {cell['method']}: {spread([curve[-1] for curve in cell['curves']])}" for cell in cells]
     notes.append(
         f"synthetic(1, 1), 90 % stragglers, {MU_1}, seed 0, {secure['rounds']} rounds of the reduced form "
-        f"over secure aggregation: last loss {secure['secure'][-1]:.4f}, in the clear {secure['clear'][-1]:.4f}; the curves differ by at most "
-        f"{secure['largest_difference']:.1g}"
+        f"over secure aggregation: last loss {secure['secure'][-1]:.4f}, in the clear {secure['clear'][-1]:.4f}; "
+        f"the curves differ by at most {secure['largest_difference']:.1g}"
     )
     notes.append(f"FedAvg there, which drops 9 of 10, over secure aggregation: {secure['dropping']}")
     return notes
