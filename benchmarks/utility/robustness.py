@@ -6,7 +6,8 @@
 every honest party. One party in five attacks, all together, and knows every honest update. In the clear there are 20 parties and
 the server sees each update. Under secure aggregation there are 40 in 13 groups, of 3 and one of 4, drawn anew each round; the server
 sees the 13 means, and "checked" are those whose norm it compares with the bound. Real rounds with real masks. Figures are means over
-seeds of the accuracy after the last round; each seed has its own split, deal and groups.
+seeds of the accuracy after the last round; each seed has its own split, deal and groups. A training that attackers stop, since a round
+has too few groups left, counts with the model that it had; how many were stopped is printed below the table.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from securefl.crypto.seeded import SEED_BYTES, SeededRandom
+from securefl.errors import BelowThresholdError
 from securefl.federated.aggregators import Aggregator
 from securefl.federated.algorithms import FedAvg
 from securefl.federated.datasets import Dataset, digits
@@ -146,7 +148,7 @@ def poisoned_data(name: str, dataset: Dataset, seed: int) -> Dataset:
 
 
 def train(task: Task) -> dict[str, float]:
-    """Train; the accuracy on the test set and, under a backdoor, the share of stamped examples that it catches."""
+    """Train; the accuracy on the test set, whether a round ended it and, under a backdoor, the share of stamped examples it catches."""
     parties = PARTIES[task.setting]
     dealt, test = digits(task.seed)
     clients = {f"party-{i:02}": dealt.subset(part) for i, part in enumerate(iid(len(dealt), parties, task.seed))}
@@ -166,8 +168,12 @@ def train(task: Task) -> dict[str, float]:
         seed=task.seed,
     )
     fed.aggregator = aggregator
-    curve = [record.test_metrics["accuracy"] for record in fed.fit(task.rounds)]
-    found = {"accuracy": curve[-1]}
+    stopped = False
+    try:
+        fed.fit(task.rounds)
+    except BelowThresholdError:  # tried again from the same model it would have the same groups
+        stopped = True
+    found = {"accuracy": fed.evaluate()["accuracy"], "stopped": float(stopped)}
     if task.attack == BACKDOOR:
         found["success"] = fed.evaluate(triggered(test, TRIGGER, TARGET))["accuracy"]
     return found
@@ -275,6 +281,12 @@ def notes_of(cells: Sequence[Mapping[str, Any]], seeds: int, rounds: int) -> lis
     """What the rows do not say."""
     notes = [
         f"accuracy after {rounds} rounds, mean over {seeds} seeds; of checked groups 20 % attackers spoil about half"
+    ]
+    notes += [
+        f"stopped by attackers, {SETTINGS[cell['setting']]}, {cell['rule']}, {cell['attack']}, {100 * cell['share']:g} %: "
+        f"{cell['stopped']:.0%} of trainings"
+        for cell in cells
+        if cell["stopped"]
     ]
     notes += [
         f"backdoor, {SETTINGS[cell['setting']]}, {cell['rule']}: {cell['success']:.3f} of stamped digits are taken for {TARGET}"

@@ -35,12 +35,12 @@ HUGE = {
 def cheaply(act: Callable[[], object]) -> SecureFLError:
     """Run what must be refused; returns the refusal."""
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()  # of this process: others on the machine are no harm of the message's
     try:
         with pytest.raises(SecureFLError) as error:
             act()
         assert tracemalloc.get_traced_memory()[1] < BOUND
-        assert time.perf_counter() - started < 5
+        assert time.process_time() - started < 5
         return error.value
     finally:
         tracemalloc.stop()

@@ -266,7 +266,7 @@ def test_a_bad_share_is_found_by_its_holder_when_it_comes(model, lie):
         "garbage": lambda: msgspec.structs.replace(honest, ciphertext=bytes(200)),
         "too short": lambda: msgspec.structs.replace(honest, ciphertext=bytes(20)),
         "beyond the field": lambda: bundle(table, keys, victim, [seed, (key[0], PRIME.to_bytes(33, "big"))]),
-        "not canonical": lambda: sealed(b"\x91\xdc\x00\x02" + data[3:]),
+        "not canonical": lambda: sealed(b"\x91\xdc\x00\x02" + data[2:]),
     }[lie]()
     if lie == "a label less":
         forged = msgspec.structs.replace(forged, share_digests=honest.share_digests)

@@ -172,7 +172,7 @@ def raced(acts):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     return done
 
 

@@ -159,8 +159,9 @@ def hostile_plans():
     plans["dealing of others"] = message_of(
         sfl.Plan(template=TEMPLATE, parties=6, protocol=sfl.Paillier(other_names().keys, min_survivors=3))
     )
+    spoilt = dealt.paillier.key[:-1] + bytes([dealt.paillier.key[-1] ^ 1])
     plans["tampered dealing"] = msgspec.structs.replace(
-        dealt, paillier=msgspec.structs.replace(dealt.paillier, key=dealt.paillier.key[:-1] + b"\x00")
+        dealt, paillier=msgspec.structs.replace(dealt.paillier, key=spoilt)
     )
     return {name: codec.encode(plan) for name, plan in plans.items()}
 

@@ -355,7 +355,8 @@ def test_a_round_that_cannot_begin_leaves_the_released_sum_as_it_was(tmp_path):
 
 def test_a_refused_round_under_an_adaptive_clip_leaves_the_plan_of_the_opened_sum(tmp_path):
     plan = plan_of(sfl.DistributedSkellam).replace(
-        privacy=sfl.DistributedSkellam(clip=sfl.QuantileClip(1.0, bit_noise=5.0), noise_multiplier=1.0)
+        # A quantile of one half would be met exactly by noisy bits that add up to 0, and the clip would stay.
+        privacy=sfl.DistributedSkellam(clip=sfl.QuantileClip(1.0, quantile=0.3, bit_noise=5.0), noise_multiplier=1.0)
     )
     session = sfl.MemorySession(plan, NAMES, ledger=ledger_of(tmp_path, epsilon=one_round_costs(plan) * 1.0001))
     result = session.round(dict.fromkeys(NAMES, UPDATE))

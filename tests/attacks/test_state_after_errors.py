@@ -303,10 +303,11 @@ def test_a_refused_invitation_leaves_the_open_round_alone(why):
     seats = Seats()
     client = seats.clients["hospital-0"]
     client.receive(seats.invitation(round_number=1))
+    good = seats.invitation(round_number=2)
     invitation = {
         "plan": lambda: seats.invitation_of(b"\x01", bytes(32), round_number=2),
         "policy": lambda: seats.invitation(seats.plan.replace(purpose="else", policy_digest=b"d" * 32), round_number=2),
-        "damaged": lambda: seats.invitation(round_number=2)[:-1] + b"x",
+        "damaged": lambda: good[:-1] + bytes([good[-1] ^ 1]),
     }[why]()
     with pytest.raises(SecureFLError):
         client.receive(invitation)

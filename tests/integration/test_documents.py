@@ -20,6 +20,7 @@ import doctest
 import functools
 import io
 import json
+import random
 import re
 import shlex
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ import click
 import pytest
 
 import securefl as sfl
+from securefl.crypto.random import SystemRandom
 from securefl.paillier.rounds import states as paillier_states
 from securefl.paillier.threshold import deal
 from securefl.secagg.states import CLIENT, FROM_PARTIES, SERVER, SERVER_COLLECTS, ClientState, ServerState
@@ -120,6 +122,15 @@ def options_of_benchmark(name: str) -> set[str]:
     return set(re.findall(r'"(--[a-z-]+)"', scripts[name].read_text(encoding="utf-8")))
 
 
+@pytest.fixture
+def from_a_seed(monkeypatch):
+    """The library draws the same each time: a true audit, for one, comes out wrong once in 10 000 times."""
+    drawn = random.Random(1)
+    monkeypatch.setattr(SystemRandom, "token", lambda _, size: drawn.randbytes(size))
+    monkeypatch.setattr(SystemRandom, "below", lambda _, bound: drawn.randrange(bound))
+
+
+@pytest.mark.usefixtures("from_a_seed")
 @pytest.mark.parametrize("path", RUNNING, ids=name_of)
 def test_code_runs_and_prints_what_stands_there(path, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

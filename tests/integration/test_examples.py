@@ -43,8 +43,9 @@ def test_it_runs_in_a_smaller_form(name, tmp_path, monkeypatch):
         text = re.sub(rf"(?m)^{key} = \d+", f"{key} = {less}", text)
     result = Experiment.prepare(ExperimentConfig.from_toml(text, source=f"{name}.toml")).run()
     assert len(result.secure) == 2
-    # Of a return it is of at most 500: rounding changes single actions, and with them an episode.
-    assert abs(result.difference) < {"robust": 0.1, "cartpole": 25}.get(name, 0.03)
+    # Of a return it is of at most 500: rounding changes single actions, and with them an episode. Of `robust` the groups are drawn anew
+    # by the system's randomness: of 262 runs one came to 0.056, and each 0.011 more is e times rarer.
+    assert abs(result.difference) < {"robust": 0.25, "cartpole": 25}.get(name, 0.03)
     files = write_report(tmp_path, result)
     page = files.html.read_text()
     assert HERE[name] in page

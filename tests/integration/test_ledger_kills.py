@@ -71,12 +71,16 @@ def fork(path, first):
 def nursery(path, kills, seed):
     rng = random.Random(seed)
     acknowledged, early, codes = [], 0, []
-    while len(codes) < kills:
+    longest = 0.012  # seconds that a child has
+    # How long a charge takes is the disk's affair: where they tell of too few, the next have longer.
+    while len(codes) < kills or len(acknowledged) <= len(codes):
+        if len(acknowledged) < len(codes):
+            longest *= 1.5
         resume = max((number for _, number, _, _ in acknowledged), default=0)
-        pair = [fork(path, max(0, resume - rng.randrange(3))) for _ in range(min(2, kills - len(codes)))]
+        pair = [fork(path, max(0, resume - rng.randrange(3))) for _ in range(2)]
         select.select([pair[0][1]], [], [], 10)  # one has opened the file, the other may be about to
         for child, reader in pair:
-            time.sleep(rng.uniform(0.0, 0.012))
+            time.sleep(rng.uniform(0.0, longest))
             os.kill(child, signal.SIGKILL)
             codes.append(os.waitpid(child, 0)[1])
             with os.fdopen(reader, "rb") as pipe:
@@ -94,7 +98,8 @@ def kill(path, kills, seed):
     done = subprocess.run(command, capture_output=True, timeout=240, check=False)  # noqa: S603
     assert done.returncode == 0, done.stderr.decode()
     told = json.loads(done.stdout)
-    assert told["codes"] == [signal.SIGKILL] * kills, done.stderr.decode()
+    assert len(told["codes"]) >= kills
+    assert set(told["codes"]) == {signal.SIGKILL}, done.stderr.decode()
     return told
 
 

@@ -56,7 +56,7 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
         monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
         notebook = read(path)
         NotebookClient(
-            notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+            notebook, timeout=200, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
         ).execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)

@@ -12,6 +12,8 @@ import pytest
 
 import securefl as sfl
 import securefl.federated as fl
+from securefl.crypto.digest import digest
+from securefl.crypto.seeded import SeededRandom
 from securefl.errors import ConfigError
 from securefl.federated.reinforcement import Box, CartPole, PerceptronPolicy, Reinforce
 from securefl.report import Experiment, ExperimentConfig
@@ -57,7 +59,8 @@ def test_one_secure_round_differs_by_no_more_than_the_encodings_error_bound():
 
 
 def test_some_secure_rounds_have_the_curve_of_those_in_the_clear():
-    plain, secure = federation(None), federation(fine())
+    # Seeded: a rounding that falls otherwise could, rarely, change an action, and with it an episode.
+    plain, secure = federation(None), federation(fine(), random_for=lambda number: SeededRandom(digest("test", number)))
     one, other = plain.fit(4), secure.fit(4)
     assert other.curve("return") == one.curve("return")
     assert other.curve("return", train=True) == pytest.approx(one.curve("return", train=True), abs=1e-3)

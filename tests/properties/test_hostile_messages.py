@@ -208,6 +208,8 @@ def test_the_fuzzer_runs_without_its_guide_in_little_memory(tmp_path):
         "--plain",
         "--runs",
         "2000",
+        "--seed",
+        "1",  # without one, every run of the tests would try other messages
         "--crashes",
         str(tmp_path),
     ]

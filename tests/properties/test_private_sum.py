@@ -103,6 +103,7 @@ def test_without_noise_the_mean_is_that_of_the_clipped_updates_within_the_grid(k
 
 @settings(deadline=None, max_examples=40)
 @example(kind="central-discrete-gaussian", parties=3, lost=0.0, colluders=0.0, size=16385, noise=3.0, bits=13)
+@example(kind="local-discrete-gaussian", parties=5, lost=0.0, colluders=0.0, size=3, noise=12.0, bits=12)
 @given(
     kind=st.sampled_from(KINDS),
     parties=st.integers(3, 3000),
@@ -130,9 +131,10 @@ def test_a_chosen_release_has_the_noise_asked_for_fits_the_ring_and_no_finer_gri
     assert release.headroom >= release.grid.room(release.dimension) * (1 - 1e-9)
     if release.variance > asked.least_variance(floor) * (1 + 1e-6):
         # D2^2 is a whole number: on a coarse grid it jumps.
-        assert release.noise_multiplier <= noise * (1 + 1e-3 + 1 / release.bound.squared)
+        spare = 1 + 1e-3 + 1 / release.bound.squared
+        assert release.noise_multiplier <= noise * spare
         with pytest.raises(sfl.UnsafePlanError):
-            dataclasses.replace(release, variance=release.variance * 0.99)
+            dataclasses.replace(release, variance=release.variance * 0.995 / spare**2)
     with pytest.raises(sfl.UnsafePlanError):
         dataclasses.replace(release, radius=release.radius * 1.01)
 
@@ -200,7 +202,7 @@ def test_central_noise_is_drawn_once_and_is_that_of_its_seed():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_noise_in_the_mean_has_the_standard_deviation_that_the_plan_states(kind):
-    """Chi-square on 400 * 32 values; false alarm below 1e-6 (five standard deviations of a sample variance)."""
+    """Chi-square on 40 * 32 values; false alarm below 1e-6 (five standard deviations of a sample's standard deviation)."""
     plan = plan_of(kind, 10)
     zero = {"w": np.zeros((5, 4), np.float32), "b": np.zeros(3)}
     squares, count = 0.0, 0

@@ -25,7 +25,8 @@ from securefl.federated.robust import (
 seeds = st.integers(0, 2**32)
 EACH = pytest.mark.parametrize(
     "rule",
-    [Median(), TrimmedMean(0.2), Krum(1), MultiKrum(1), GeometricMedian(tolerance=1e-12)],
+    # Near an update Weiszfeld's steps are short: after the usual hundred, one seed in thousands was still 5e-3 from the point.
+    [Median(), TrimmedMean(0.2), Krum(1), MultiKrum(1), GeometricMedian(tolerance=1e-12, max_iterations=10_000)],
     ids=lambda rule: type(rule).__name__,
 )
 
@@ -40,15 +41,19 @@ def flat(update):
 
 @EACH
 @given(seed=seeds, count=st.integers(5, 12), length=st.integers(2, 5))
+@example(seed=4, count=10, length=2)
 def test_the_order_of_the_updates_does_not_matter(rule, seed, count, length):
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(count, length))
     expected = flat(rule(updates_of(rows)))
-    np.testing.assert_allclose(flat(rule(updates_of(rng.permutation(rows)))), expected, rtol=1e-9, atol=1e-9)
+    # Where Weiszfeld stops hangs on the last bits of a sum, which the order changes; a step then is at most some 1e-6.
+    close = 1e-5 if isinstance(rule, GeometricMedian) else 1e-9
+    np.testing.assert_allclose(flat(rule(updates_of(rng.permutation(rows)))), expected, rtol=close, atol=close)
 
 
 @EACH
 @given(seed=seeds, count=st.integers(5, 12), scale=st.floats(0.25, 4))
+@example(seed=384, count=7, scale=2.0)
 def test_shifted_and_scaled_updates_give_a_shifted_and_scaled_result(rule, seed, count, scale):
     rng = np.random.default_rng(seed)
     rows, shift = rng.normal(size=(count, 3)), rng.normal(size=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -45,6 +46,7 @@ def outcomes(names, protocol, rounds, *, prefetch, updates):
     return ended, invited
 
 
+@pytest.mark.timeout(3600)  # hundreds of whole rounds; thousands in `make explore`
 @settings(max_examples=max(10, settings().max_examples // 2))
 @given(case=sessions(), seed=st.integers(0, 2**32))
 def test_with_keys_sent_ahead_every_round_ends_in_the_exact_sum_or_a_typed_abort_as_without(case, seed):

@@ -3,7 +3,7 @@
 The updates are zero, so that the sum holds noise and nothing else: 4 096 independent draws of a Skellam distribution. Their sum of
 squares over the variance is a chi-square variable of 4 096 degrees of freedom but for the kurtosis, which is 3 + 1/V for a Skellam
 variable of variance V, beyond 10^6 here: nothing. Each comparison is failed by chance with probability below 1e-6, the file with
-probability below 3e-5. But in the control the seeds are fixed besides, so that it cannot flake; the control fails with odds of 1e-9.
+probability below 3e-5. But in the control the seeds are fixed besides, so that it cannot flake; the control fails with odds below 1e-8.
 """
 
 from __future__ import annotations

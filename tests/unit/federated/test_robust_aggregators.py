@@ -141,7 +141,9 @@ def test_a_group_that_fails_is_left_out_and_told():
 
 
 def test_too_few_groups_end_the_round_and_each_is_told_why():
-    with pytest.raises(BelowThresholdError, match=r"2 of 4 groups.* 3 are needed; group-1: .*; group-2: "):
+    with pytest.raises(
+        BelowThresholdError, match=r"2 of 4 groups.* 3 are needed; group-1: .*; group-2: .*for more dropouts"
+    ):
         round_of(groupwise(), drop={"p01": Step.ADVERTISE, "p02": Step.ADVERTISE})
 
 
@@ -153,7 +155,7 @@ def test_a_group_whose_mean_is_too_long_is_left_out():
     assert not set(outcome.members["group-2"]) & set(outcome.survivors)
     np.testing.assert_allclose(outcome.mean["w"], [0.6, 0.8], atol=1e-4)
     assert "group-2: 3 of 3 parties, its mean too long" in outcome.report()
-    with pytest.raises(BelowThresholdError, match="group-2: its mean is longer than 1"):
+    with pytest.raises(BelowThresholdError, match=r"group-2: its mean is longer than 1.*use smaller groups"):
         round_of(groupwise(Mean(), max_norm=1.0, min_groups=4), attacked)
 
 
@@ -170,7 +172,8 @@ def test_no_group_of_parties_that_keep_the_bound_is_left_out(seed):
 def test_groups_are_drawn_anew_each_round_from_the_systems_randomness():
     aggregator = groupwise(random=OS)
     drawn = {tuple(round_of(aggregator, model={"w": np.full(2, i, np.float32)}).members.values()) for i in range(5)}
-    assert len(drawn) == 5  # two alike: once in 10^6 runs at most
+    # There are 13! / (4! 3!^3) = 1.2e6 divisions: two of five alike once in 10^5 runs, fewer than four different once in 10^10.
+    assert len(drawn) >= 4
 
 
 def test_a_round_that_is_tried_again_has_the_same_groups():
@@ -180,7 +183,8 @@ def test_a_round_that_is_tried_again_has_the_same_groups():
         round_of(aggregator, drop=dict.fromkeys(NAMES, Step.ADVERTISE))
     first = round_of(aggregator).members
     assert round_of(aggregator).members == first
-    assert round_of(aggregator, model={"w": np.ones(2, np.float32)}).members != first
+    others = [round_of(aggregator, model={"w": np.full(2, i, np.float32)}).members for i in (1, 2)]
+    assert any(other != first for other in others)  # both the same by chance: once in 10^12 runs
 
 
 def test_groups_can_be_kept():

@@ -126,6 +126,7 @@ def test_an_adaptive_clip_moves_from_round_to_round(tmp_path):
     run(strategy, world.grid(), 3)
     assert [type(result) for result in strategy.results] == [RoundResult] * 3, strategy.failures
     clips = [result.plan.release.mechanism.clip.clip for result in strategy.results]
+    # The same again where the noisy sum of bits is 0 to the step, of which its deviation has three million: below 1e-6 over both pairs.
     assert all(one != following for one, following in itertools.pairwise(clips))
 
 

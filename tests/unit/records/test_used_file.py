@@ -309,7 +309,7 @@ print(won)
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    assert sum(int(process.communicate(timeout=60)[0]) for process in processes) == 50
+    assert sum(int(process.communicate(timeout=240)[0]) for process in processes) == 50
     assert UsedFile.open(path).count == 50
 
 

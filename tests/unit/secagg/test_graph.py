@@ -105,7 +105,7 @@ def test_the_order_of_the_ring_is_uniform():
 
 @pytest.mark.statistical
 def test_every_pair_is_as_likely_to_be_neighbours_as_any_other():
-    """4 000 rings of 12 with k = 4, 66 pairs at rate 4/11; false alarm below 1e-7 (each pair beyond 6 standard deviations)."""
+    """4 000 rings of 12 with k = 4, 66 pairs at rate 4/11; false alarm below 2e-7 (each pair beyond 6 standard deviations)."""
     draws, rate = 4_000, 4 / 11
     together = np.zeros((12, 12), int)
     for _ in range(draws):

@@ -107,7 +107,7 @@ def test_an_empty_batch_gets_its_noise_and_its_step_counts():
     model, optimizer = linear()
     before = flat(model)
     recorded = Recorded()
-    engine = private(sample_rate=1e-30)
+    engine = private(2, sample_rate=1e-30)  # seeded: noise may round to nothing in a float32
     event = engine.train(model, optimizer, examples(), recorded, steps=3)
     assert not recorded.batches
     assert event == Repeated(PoissonSampled(GaussianRelease(1.0), 1e-30), 3)
@@ -229,9 +229,11 @@ def test_a_model_is_given_to_the_loss_with_its_own_methods_and_items_load_in_pro
         def cost(self, batch):
             return loss(self, batch)
 
+    torch.manual_seed(1)
     model = Own(3, 2)
     before = flat(model)
-    private(sample_rate=1.0).train(
+    # Seeded: three steps of Adam end where they began, for one parameter of eight, in one run of 10^5.
+    private(2, sample_rate=1.0).train(
         model,
         torch.optim.Adam(model.parameters()),
         examples(),

@@ -195,7 +195,10 @@ class GroupwiseRobust:
         return BelowThresholdError(
             f"{used} of {drawn} groups gave a mean to use, {self.min_groups} are needed; {'; '.join(why)}",
             suspects=sorted({suspect for error in failed.values() for suspect in error.suspects}),
-            remedy="start a new round, with larger groups or a plan for more dropouts",
+            remedy="start a new round, with larger groups or a plan for more dropouts"
+            if len(failed) > len(rejected)
+            else "check that every honest party trains under NormBounded with this bound; then use smaller groups, which attackers "
+            "spoil fewer of, or find out who they are",
         )
 
 
