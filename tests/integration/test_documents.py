@@ -20,7 +20,6 @@ import doctest
 import functools
 import io
 import json
-import random
 import re
 import shlex
 from collections.abc import Iterator
@@ -30,7 +29,6 @@ import click
 import pytest
 
 import securefl as sfl
-from securefl.crypto.random import SystemRandom
 from securefl.paillier.rounds import states as paillier_states
 from securefl.paillier.threshold import deal
 from securefl.secagg.states import CLIENT, FROM_PARTIES, SERVER, SERVER_COLLECTS, ClientState, ServerState
@@ -120,14 +118,6 @@ def options_of_benchmark(name: str) -> set[str]:
         return set()
     assert name in scripts, f"there is no benchmark {name!r}"
     return set(re.findall(r'"(--[a-z-]+)"', scripts[name].read_text(encoding="utf-8")))
-
-
-@pytest.fixture
-def from_a_seed(monkeypatch):
-    """The library draws the same each time: a true audit, for one, comes out wrong once in 10 000 times."""
-    drawn = random.Random(1)
-    monkeypatch.setattr(SystemRandom, "token", lambda _, size: drawn.randbytes(size))
-    monkeypatch.setattr(SystemRandom, "below", lambda _, bound: drawn.randrange(bound))
 
 
 @pytest.mark.usefixtures("from_a_seed")

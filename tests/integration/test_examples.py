@@ -30,6 +30,7 @@ def test_there_is_no_example_without_a_test():
     assert {path.stem for path in EXAMPLES.glob("*.toml")} == {*HERE, *ELSEWHERE}
 
 
+@pytest.mark.usefixtures("from_a_seed")  # of `robust` the groups are drawn by the library, and accuracy goes with them
 @pytest.mark.parametrize(
     "name",
     [each if number % 3 == 0 else pytest.param(each, marks=pytest.mark.heavy) for number, each in enumerate(HERE)],
@@ -43,9 +44,8 @@ def test_it_runs_in_a_smaller_form(name, tmp_path, monkeypatch):
         text = re.sub(rf"(?m)^{key} = \d+", f"{key} = {less}", text)
     result = Experiment.prepare(ExperimentConfig.from_toml(text, source=f"{name}.toml")).run()
     assert len(result.secure) == 2
-    # Of a return it is of at most 500: rounding changes single actions, and with them an episode. Of `robust` the groups are drawn anew
-    # by the system's randomness: of 262 runs one came to 0.056, and each 0.011 more is e times rarer.
-    assert abs(result.difference) < {"robust": 0.25, "cartpole": 25}.get(name, 0.03)
+    # Of a return it is of at most 500: rounding changes single actions, and with them an episode.
+    assert abs(result.difference) < {"robust": 0.1, "cartpole": 25}.get(name, 0.03)
     files = write_report(tmp_path, result)
     page = files.html.read_text()
     assert HERE[name] in page

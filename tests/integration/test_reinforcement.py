@@ -160,17 +160,15 @@ def test_the_benchmark_runs_in_small(bench, tmp_path, monkeypatch):
 
 @pytest.mark.heavy
 @pytest.mark.timeout(3000)
+@pytest.mark.usefixtures("from_a_seed")
 def test_together_they_balance_where_nobody_trained_and_the_best_alone_does_worse(bench):
-    """Over three seeds together: a training now and then ends in one of the dips that curves have, as rounding falls."""
-    together, best = [], []
+    """Each seed for itself; from a seed, since where rounding falls a training may end in one of the dips that curves have."""
     for seed in range(3):
         secure = bench.train(bench.Task(seed, bench.ROUNDS, bench.SECURE))
         clear = bench.train(bench.Task(seed, 5, bench.TOGETHER))  # the same until rounding changes an action
         alone = [bench.train(bench.Task(seed, bench.ROUNDS, who))["return"] for who in bench.environments()]
-        together.append(secure["return"])
+        assert secure["return"] >= bench.LEAST
         # The best alone is chosen with hindsight, on the held-out places themselves, anew for each seed.
-        best.append(max(alone))
+        assert max(alone) < secure["return"]
         assert secure["held_out"][:5] == clear["held_out"]
         assert secure["training"][:5] == pytest.approx(clear["training"], abs=1e-3)
-    assert np.mean(together) >= bench.LEAST
-    assert np.mean(together) > np.mean(best)
